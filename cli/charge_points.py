@@ -34,14 +34,21 @@ HEX_DIGITS = re.compile(r"([0-9A-Fa-f]{2}){16,20}")
 
 OPEN = 100
 """Number of open transactions that are shown."""
+PAGE = 10_000
+"""Charge points that the server is asked for at a time."""
 EVENTS = 20
 """Number of recent events that are shown."""
 
 
 def find_charge_points(api: Api, *, all_: bool) -> list[dict[str, Any]]:
     """List the connected charge points, or all that the server and its store know."""
-    query = {"stored": "1"} if all_ else {}
-    return [row for row in api.get("charge-points", **query)["charge_points"] if all_ or row["connected"]]
+    query = {"limit": str(PAGE)} | ({"stored": "1"} if all_ else {})
+    rows, after = [], {}
+    while after is not None:
+        page = api.get("charge-points", **query, **after)
+        rows += [row for row in page["charge_points"] if all_ or row["connected"]]
+        after = {"after": page["next"]} if page.get("next") else None
+    return rows
 
 
 def found(api: Api, charge_point: str) -> dict[str, Any]:

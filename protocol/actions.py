@@ -87,6 +87,7 @@ class BootFacts(NamedTuple):
     vendor: str = ""
     model: str = ""
     serial_numbers: tuple[str, ...] = ()
+    firmware: str = ""
 
 
 class StopFacts(NamedTuple):

@@ -587,6 +587,15 @@ def _at_a_moment(samples: Sequence[Sample]) -> Decimal | None:
     )
 
 
+def latest_power_w(samples: Sequence[Sample]) -> int | float | None:
+    """Return the power of the latest moment that has one, all phases together; None if there is none."""
+    powers = [sample for sample in samples if sample.quantity is Quantity.POWER]
+    if not powers:
+        return None
+    latest = max(sample.at for sample in powers)
+    return figure(_at_a_moment([sample for sample in powers if sample.at == latest]))
+
+
 def _rise(points: Sequence[_Point]) -> Decimal:
     """Return by how much a register rose; see the head of this file for one that fell."""
     rise, mark = Decimal(0), points[0].wh

@@ -81,7 +81,8 @@ SURPLUS_EVENTS = (
 )
 REGISTERED_IDS = "SELECT id FROM charge_points WHERE registration <> '' AND id > ? ORDER BY id LIMIT ?"
 REGISTRATION = "SELECT registration, version FROM charge_points WHERE registration <> '' AND id = ?"
-TOLD_OF = "SELECT item, version, action, payload, received_at FROM told WHERE charge_point = ? ORDER BY item"
+TOLD = "item, version, action, payload, received_at"
+TOLD_OF = f"SELECT {TOLD} FROM told WHERE charge_point = ? ORDER BY item"  # noqa: S608
 
 
 class DurableStore:
@@ -469,6 +470,17 @@ class DurableStore:
         ]
         return records(select(self._ask, query, conditions, "ORDER BY number", limit), reading_of)
 
+    def last_readings(self, transaction_ids: Sequence[int]) -> Sequence[MeterReading]:
+        """Return the meter values of each of these transactions that came last."""
+        if not transaction_ids:
+            return []
+        places = ", ".join("?" * len(transaction_ids))
+        query = (
+            f"SELECT {READING_COLUMNS} FROM readings WHERE number IN (SELECT max(number) FROM readings "  # noqa: S608
+            f"WHERE transaction_id IN ({places}) GROUP BY transaction_id)"
+        )
+        return records(self._ask(query, *transaction_ids), reading_of)
+
     def readings_of(
         self,
         charge_point_id: str,
@@ -528,6 +540,17 @@ class DurableStore:
             return known
         return next((self._shared(*found) for found in self._ask(REGISTRATION, charge_point_id)), known)
 
+    def find_registrations(self, charge_point_ids: Sequence[str]) -> Mapping[str, StoredRegistration]:
+        """Read the registrations of these charge points."""
+        if not charge_point_ids or not self.others_write:
+            known = self._registrations
+            return {id_: known[id_] for id_ in charge_point_ids if id_ in known}
+        names = {storable(id_): id_ for id_ in charge_point_ids}
+        places = ", ".join("?" * len(charge_point_ids))
+        query = f"SELECT id, registration, version FROM charge_points WHERE registration <> '' AND id IN ({places})"  # noqa: S608
+        found = self._ask(query, *charge_point_ids)
+        return {names[id_]: self._shared(status, version) for id_, status, version in found}
+
     def registrations(self) -> Mapping[str, StoredRegistration]:
         """Return the registrations of all charge points that ever booted, by id."""
         return self._registrations
@@ -562,6 +585,17 @@ class DurableStore:
     def told(self, charge_point_id: str) -> Sequence[Told]:
         """Return what a charge point told last, by item. Switches greenlets."""
         return [told_of(values) for values in self._ask(TOLD_OF, charge_point_id)]
+
+    def told_by(self, charge_point_ids: Sequence[str]) -> Mapping[str, Sequence[Told]]:
+        """Return what each of these charge points told last, by item. Switches greenlets."""
+        found: dict[str, list[Told]] = {}
+        if charge_point_ids:
+            places = ", ".join("?" * len(charge_point_ids))
+            query = f"SELECT charge_point, {TOLD} FROM told WHERE charge_point IN ({places}) ORDER BY item"  # noqa: S608
+            names = {storable(id_): id_ for id_ in charge_point_ids}
+            for charge_point, *values in self._ask(query, *charge_point_ids):
+                found.setdefault(names[charge_point], []).append(told_of(values))
+        return found
 
     def recall(self, charge_point_id: str, then: Callable[[Sequence[Told]], None]) -> None:
         """Call back in the hub with what a charge point told last, if there is something that can be read."""

@@ -420,6 +420,11 @@ class MemoryStore:
         )
         return list(itertools.islice(own, limit))
 
+    def last_readings(self, transaction_ids: Sequence[int]) -> Sequence[MeterReading]:
+        """Return the meter values of each of these transactions that came last."""
+        of = (self._readings.get(transaction_id) for transaction_id in transaction_ids)
+        return [next(reversed(readings.values())) for readings in of if readings]
+
     def readings_of(
         self,
         charge_point_id: str,
@@ -485,6 +490,11 @@ class MemoryStore:
         """Return the registration of a charge point."""
         return self._registrations.get(charge_point_id)
 
+    def find_registrations(self, charge_point_ids: Sequence[str]) -> Mapping[str, StoredRegistration]:
+        """Read the registrations of these charge points."""
+        known = self._registrations
+        return {id_: known[id_] for id_ in charge_point_ids if id_ in known}
+
     def registrations(self) -> Mapping[str, StoredRegistration]:
         """Return the registrations of all charge points that ever booted, by id."""
         return self._registrations
@@ -515,6 +525,10 @@ class MemoryStore:
     def told(self, charge_point_id: str) -> Sequence[Told]:  # noqa: ARG002 - nothing is kept of any
         """Return nothing."""
         return ()
+
+    def told_by(self, charge_point_ids: Sequence[str]) -> Mapping[str, Sequence[Told]]:  # noqa: ARG002 - as above
+        """Return nothing: nothing is kept of any charge point."""
+        return {}
 
     def recall(self, charge_point_id: str, then: Callable[[Sequence[Told]], None]) -> None:
         """Do nothing: there is nothing to recall."""

@@ -393,6 +393,9 @@ class Store(Protocol):
     ) -> Sequence[MeterReading]:
         """Return the meter values of a transaction, in order of receipt; those of its charge point, if given."""
 
+    def last_readings(self, transaction_ids: Sequence[int]) -> Sequence[MeterReading]:
+        """Return the last meter values of each of these transactions, with one query; some hundred at most."""
+
     def readings_of(
         self,
         charge_point_id: str,
@@ -430,6 +433,9 @@ class Store(Protocol):
     def find_registration(self, charge_point_id: str) -> StoredRegistration | None:
         """Return the registration of a charge point, at whichever process it booted. May switch greenlets."""
 
+    def find_registrations(self, charge_point_ids: Sequence[str]) -> Mapping[str, StoredRegistration]:
+        """Read the registrations of these charge points with one query; some hundred at most. May switch greenlets."""
+
     def forget(self, charge_point_id: str) -> Receipt:
         """Forget the registration of a charge point; one that never booted is no error."""
 
@@ -454,6 +460,9 @@ class Store(Protocol):
 
     def told(self, charge_point_id: str) -> Sequence[Told]:
         """Return what a charge point told last, by item; may switch greenlets. Nothing, from a store in memory."""
+
+    def told_by(self, charge_point_ids: Sequence[str]) -> Mapping[str, Sequence[Told]]:
+        """Return what each of these charge points told last, as `told` does, with one query; some hundred at most."""
 
     def recall(self, charge_point_id: str, then: Callable[[Sequence[Told]], None]) -> None:
         """Call back in the hub with what a charge point told last; not at all if there is nothing or it cannot be read.

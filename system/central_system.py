@@ -70,8 +70,10 @@ if TYPE_CHECKING:
     from ..transport.tls import ServerTls
     from .bulk import Bulk
     from .charge_point_filter import ChargePointFilter
+    from .charge_point_list import ChargePointList
     from .event_targets import DurableSubscription
     from .local_lists import LocalListUpdate
+    from .operations import RecentFrames
     from .tree import HttpServer
 
 logger = logging.getLogger(__name__)
@@ -621,6 +623,11 @@ class CentralSystem(PluginSystem):
         """List the charge points that this process knows, connected or not."""
         return self._parts.operations.charge_points()
 
+    @property
+    def charge_point_list(self) -> ChargePointList:
+        """Charge points of this process and of the store as rows, chosen by a query and read page by page."""
+        return self._parts.charge_point_list
+
     @from_any_thread
     def charge_point(self, charge_point_id: str) -> ChargePoint | None:
         """Return the facts of a charge point; None if it is not known."""
@@ -641,6 +648,14 @@ class CentralSystem(PluginSystem):
     def recording(self, charge_point_id: str) -> str | None:
         """Return the recording of a charge point as lines of JSON, redacted; None if it is not known."""
         return self._parts.operations.recording(charge_point_id)
+
+    @from_any_thread
+    def frames(self, charge_point_id: str, after: float | None = None) -> RecentFrames | None:
+        """Return the rows that the flight recorder of a charge point has since a time of its clock, redacted.
+
+        None if it is not known here, or records nothing. `after` is `next` of the call before; None: from now on.
+        """
+        return self._parts.operations.frames(charge_point_id, after)
 
     @from_any_thread
     def tickets(self, charge_point_id: str = "", *, open_only: bool = False) -> list[Ticket[Any]]:

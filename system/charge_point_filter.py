@@ -88,23 +88,17 @@ class ChargePointChooser:
         if self._cluster is not None:
             ids |= dict.fromkeys(self._cluster.charge_points())
         if not connected:
-            ids |= dict.fromkeys(self._registered())
+            ids |= dict.fromkeys(registered(self._store))
             ids |= dict.fromkeys(one.charge_point_id for one in self._store.collections.credentials)
         return iter(ids)
 
-    def _registered(self) -> Iterator[str]:
-        found = self._store.registered_ids(limit=PAGE)
-        while found:
-            yield from found
-            found = self._store.registered_ids(after=found[-1], limit=PAGE) if len(found) == PAGE else ()
-
     def _matches(self, charge_point_id: str, wanted: ChargePointFilter) -> bool:
-        if wanted.id and not fnmatchcase(charge_point_id, wanted.id):
+        if not alike(charge_point_id, wanted.id, exact=True):
             return False
         if not wanted.vendor and not wanted.model:
             return True
         facts = self._boot_facts(charge_point_id)
-        return _alike(facts.vendor, wanted.vendor) and _alike(facts.model, wanted.model)
+        return alike(facts.vendor, wanted.vendor) and alike(facts.model, wanted.model)
 
     def _boot_facts(self, charge_point_id: str) -> BootFacts:
         cell = self._directory.find(charge_point_id)
@@ -119,5 +113,16 @@ class ChargePointChooser:
         return BootFacts()
 
 
-def _alike(text: str, pattern: str) -> bool:
+def registered(store: Store) -> Iterator[str]:
+    """Yield the ids of all charge points that are registered in a store. Switches greenlets."""
+    found = store.registered_ids(limit=PAGE)
+    while found:
+        yield from found
+        found = store.registered_ids(after=found[-1], limit=PAGE) if len(found) == PAGE else ()
+
+
+def alike(text: str, pattern: str, *, exact: bool = False) -> bool:
+    """Return whether a text matches a pattern of a shell; any does if it is empty. `exact` minds the case."""
+    if exact:
+        return not pattern or fnmatchcase(text, pattern)
     return not pattern or fnmatchcase(text.casefold(), pattern.casefold())

@@ -6,7 +6,7 @@ Everything here belongs to the hub's thread.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..actors.plugin.cell import PluginCell
 from ..actors.session.recorder import Recorder
@@ -40,6 +40,17 @@ SPOOL_COUNTED = 10_000
 
 class ChargePointConnected(ChargehandError, ValueError):
     """A charge point is connected, and the operation is for one that is offline."""
+
+
+class RecentFrames(NamedTuple):
+    """Rows of a flight recorder since a time, oldest first; `at` of each is in seconds since 1970.
+
+    `next` is where the next ones begin; `missed` is true if some before them may have been dropped.
+    """
+
+    rows: list[dict[str, Any]]
+    next: float
+    missed: bool
 
 
 class Operations:
@@ -106,6 +117,19 @@ class Operations:
         recorder = cell.recorder or Recorder(0)
         return recorder.dump(head)
 
+    def frames(self, charge_point_id: str, after: float | None) -> RecentFrames | None:
+        """Return the rows of a charge point's recorder since a time; None if it is not known, or records nothing."""
+        cell = self._directory.find(charge_point_id)
+        if cell is None or cell.recorder is None:
+            return None
+        now = self._clock.monotonic()
+        if after is None:
+            return RecentFrames([], now, missed=False)
+        rows, missed = cell.recorder.since(after)
+        offset = self._clock.time() - now
+        last = rows[-1]["at"] if rows else after
+        return RecentFrames([row | {"at": row["at"] + offset} for row in rows], last, missed)
+
     def tickets(self, charge_point_id: str = "", *, open_only: bool = False) -> list[Ticket[Any]]:
         """List open tickets and the last ended ones, of one charge point or of all, newest first."""
         return self._registry.tickets(charge_point_id, open_only=open_only)
@@ -140,6 +164,10 @@ class Operations:
         return self._store.forget(charge_point_id)
 
     # -- Plugins -----------------------------------------------------------------------------------
+
+    def open_breakers(self) -> list[tuple[str, str]]:
+        """List the pairs (charge point, action) with an open circuit breaker of any plugin."""
+        return [pair for row in self.plugins() for pair in row["open_breakers"]]
 
     def plugins(self) -> list[dict[str, Any]]:
         """List the plugins: their part of the tree, and whether each is `quarantined` or a `shadow`.

@@ -33,6 +33,7 @@ from .assessment import Assessment, limits_of
 from .bulk import Bulks
 from .by_hand import ByHand
 from .charge_point_filter import ChargePointChooser
+from .charge_point_list import ChargePointList
 from .commands import Commands
 from .durable_events import DurableEvents
 from .event_reader import EventReader
@@ -297,6 +298,16 @@ class Parts:
             spool=self.spool,
             router=self.router,
             plugins_cell=lambda: self.tree.cells.get("plugins"),
+        )
+        self.charge_point_list = ChargePointList(
+            self.directory,
+            self.store,
+            self._versions,
+            cluster=cluster,
+            worker=None if self._system.worker is None else self._system.worker.number,
+            clock=self._clock,
+            broken=self.operations.open_breakers,
+            naive_zone=settings.naive_zone,
         )
 
     # -- What the members of a cluster tell each other ---------------------------------------------

@@ -29,6 +29,7 @@ from .applicants import ApplicantsResource
 from .bulk import BulkResource
 from .by_hand import ByHandResource
 from .certificates import InstalledCertificates, IssuedCertificatesResource
+from .charge_point_list import ChargePointRows
 from .charge_points import ChargePoints, Passwords
 from .cluster_proxy import ClusterProxy, answerer
 from .commands import CommandResource, Dispatch, Tickets
@@ -139,7 +140,7 @@ def _add_charge_points(app: falcon.App[RawPathRequest, falcon.Response], system:
     """Add the routes of charge points and what they have told."""
     one = f"{ROOT}/charge-points/{{charge_point:segment}}"
     charge_points, reports = ChargePoints(system), ReportsResource(system)
-    app.add_route(f"{ROOT}/charge-points", charge_points)
+    app.add_route(f"{ROOT}/charge-points", ChargePointRows(system))
     app.add_route(one, charge_points, suffix="one")
     app.add_route(f"{one}/recording", charge_points, suffix="recording")
     app.add_route(f"{one}/events", charge_points, suffix="events")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import falcon
 import msgspec
@@ -15,10 +15,7 @@ from .requests import Problem, Query, body_of, decoded
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
 from .tags import keep
 from .transactions import LARGEST_ID, paging
-from .views import LINES_OF_JSON, event, facts, meter_reading, stored_facts, stored_summary, summary
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from .views import LINES_OF_JSON, event, facts, meter_reading, stored_facts
 
 
 class NewChargePoint(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -32,26 +29,7 @@ class NewChargePoint(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class ChargePoints(Resource):
-    """`/api/v1/charge-points`; with `/{id}` one, with `/{id}/recording` and `/{id}/events` its frames and events."""
-
-    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List the charge points that this process knows; with `stored=1` also those that only the store knows."""
-        stored = Query(request, "stored").flag("stored", default=False)
-        answer(response, {"charge_points": viewed(self._views(stored=stored))})
-
-    def _views(self, *, stored: bool) -> Iterator[dict[str, Any]]:
-        shown = set()
-        for known in self._system.charge_points():
-            shown.add(known.id)
-            yield summary(known)
-        if stored:
-            store = self._system.store
-            collections = store.collections
-            held = (*collections.credentials, *collections.security_profiles)
-            ids = dict.fromkeys([*store.registrations(), *(one.charge_point_id for one in held)])
-            for id_ in ids:
-                if id_ not in shown:
-                    yield stored_summary(id_, store.registration(id_))
+    """`/api/v1/charge-points/{id}`; with `/recording` and `/events` its frames and events."""
 
     def on_get_one(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """Show one charge point."""

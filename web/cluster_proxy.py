@@ -14,11 +14,8 @@ import falcon
 
 from ..remote.cluster.coordinator import CoordinatorUnavailable
 from ..remote.cluster.messages import Ask, Reply
-from .commands import CommandResource
-from .reports import ReportsResource
 from .requests import Problem, body_of
-from .variables import VariablesResource
-from .verbs import VerbResource
+from .resources import INNER
 from .views import JSON, encode
 
 if TYPE_CHECKING:
@@ -27,14 +24,8 @@ if TYPE_CHECKING:
     from ..remote.cluster.cluster import Cluster
     from ..system.central_system import CentralSystem
 
-INNER = "chargehand.asked_by_a_node"
-"""Key in the environ of a request that another node has passed on; no header can set it."""
-
-ANY_NODE = (CommandResource, VerbResource, ReportsResource, VariablesResource)
-"""Resources of charge points for which any node answers."""
 NOT_FOUND = 404
 LISTS = {
-    "/api/v1/charge-points": ("charge_points", "id"),
     "/api/v1/tickets": ("tickets", "ticket"),
     "/api/v1/bulk": ("bulks", "bulk"),
 }
@@ -52,7 +43,7 @@ class ClusterProxy:
     ) -> None:
         """Have another node answer, if it owns the subject of the request."""
         cluster = self._system.cluster
-        if cluster is None or request.env.get(INNER) or isinstance(resource, ANY_NODE):
+        if cluster is None or request.env.get(INNER) or getattr(resource, "any_node", False):
             return
         if "charge_point" in params:
             node = self._holder(cluster, params["charge_point"])
@@ -110,8 +101,7 @@ class ClusterProxy:
         for reply in cluster.ask_all(cluster.others(), *_asked(request)).values():
             if reply.status == falcon.http_status_to_code(falcon.HTTP_200):
                 for row in json.loads(reply.body)[member]:
-                    if row[key] not in rows or row.get("connected"):
-                        rows[row[key]] = row
+                    rows.setdefault(row[key], row)
         response.data = encode(view | {member: list(rows.values())})
 
 

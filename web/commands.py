@@ -159,6 +159,7 @@ class CommandResource(Resource):
     """`/api/v1/charge-points/{id}/commands/{Action}`; with `until_effect` it also waits for the effect."""
 
     changes = COMMAND
+    any_node = True
 
     def __init__(self, system: CentralSystem, dispatch: Dispatch) -> None:
         super().__init__(system)

@@ -21,9 +21,8 @@ from ..admission.security_events import WRONG_TOKEN
 from ..admission.token_bucket import TokenBuckets
 from ..config.checks import is_loopback
 from ..protocol.events import HttpChangeMade
-from .cluster_proxy import INNER
 from .requests import Problem
-from .resources import ADMIN, SCOPES, Resource
+from .resources import ADMIN, INNER, SCOPES, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -73,6 +73,27 @@ SECONDS: dict[str, Any] = {
 }
 
 
+FILTER: dict[str, Any] = {
+    "stored": FLAG | {"default": 0},
+    "connected": {"type": "boolean"},
+    "status": TEXT,
+    "id": TEXT,
+    "vendor": TEXT,
+    "model": TEXT,
+    "firmware": TEXT,
+    "firmware_below": TEXT,
+    "version": TEXT,
+    "registration": TEXT,
+    "flag": TEXT,
+    "silent_s": {"type": "number", "exclusiveMinimum": 0},
+    "node": TEXT,
+    "worker": {"type": "integer", "minimum": 0},
+    "q": TEXT,
+    "fields": TEXT,
+    "limit": LIMIT,
+    "after": CURSOR,
+}
+
 LISTED = {
     "monitors": "Monitors of variables",
     "display-messages": "Messages on displays",
@@ -125,7 +146,7 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
                     charge_points=FLAG | {"default": 0},
                 )
             },
-            f"{root}/charge-points": {"get": _read("All charge points", stored=FLAG | {"default": 0})},
+            f"{root}/charge-points": {"get": _read("Charge points, filtered, page by page", **FILTER)},
             one: {
                 "get": _read("One charge point", "charge_point"),
                 "put": _enter_charge_point(),

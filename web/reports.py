@@ -49,6 +49,8 @@ def part(record: ReportPart) -> dict[str, Any]:
 class ReportsResource(Resource):
     """`/api/v1/charge-points/{id}/reports`, with `/{number}` one of them."""
 
+    any_node = True
+
     def on_get(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """List the reports of a charge point, newest first, narrowed by `action` and `request_id`."""
         query = Query(request, "action", "request_id")

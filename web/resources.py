@@ -20,6 +20,8 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
 READ, COMMAND, ADMIN = SCOPES = ("read", "command", "admin")
 """Scopes of tokens; each one includes those before it."""
+INNER = "chargehand.asked_by_a_node"
+"""Key in the environ of a request that another node has passed on; no header can set it."""
 AT_A_TIME = 100
 """Records converted to views before other greenlets have their turn: about 1 ms."""
 
@@ -29,6 +31,8 @@ class Resource:
 
     reads = READ
     changes = ADMIN
+    any_node = False
+    """True if each node of a cluster answers for every charge point."""
 
     def __init__(self, system: CentralSystem) -> None:
         self._system = system

@@ -90,6 +90,7 @@ def variable(record: StoredVariable, monitor_ids: Sequence[int] = ()) -> dict[st
 class VariablesResource(Resource):
     """`/api/v1/charge-points/{id}/variables`, and what is done with them below."""
 
+    any_node = True
     changes = COMMAND
 
     def __init__(self, system: CentralSystem, stop: Stop) -> None:

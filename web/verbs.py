@@ -24,6 +24,7 @@ class VerbResource(Resource):
     """`/api/v1/charge-points/{id}/verbs/{verb}`."""
 
     changes = COMMAND
+    any_node = True
 
     def __init__(self, system: CentralSystem, dispatch: Dispatch) -> None:
         super().__init__(system)

@@ -13,20 +13,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..protocol import payload as payloads
-from ..protocol.errors import Refused
-from ..protocol.events import EventFacts, StatusChanged
 from ..protocol.message import Message
-from ..protocol.payload import lenient
-from ..protocol.versions import VERSIONS, version_named
+from ..protocol.versions import VERSIONS
 from ..store.events import TransactionCorrected, TransactionEnded, TransactionStarted, decoded
 from ..store.records import flag_code
+from ..system.charge_point_list import connectors_of, read_again
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ..actors.session.charge_point import ChargePoint
     from ..actors.session.tickets import Ticket
-    from ..protocol.actions import Action, Version
+    from ..protocol.actions import Version
     from ..protocol.energy import Energy, Limits
     from ..protocol.errors import Deviation, ErrorCode
     from ..protocol.events import DomainEvent
@@ -117,21 +115,11 @@ def stored_facts(
         "connectors": [
             sent[item] for item in sorted(sent, key=lambda item: _in_order(item.removeprefix("status/")))
         ],
-        "statuses": statuses(_read_again(told, versions)),
+        "statuses": statuses(read_again(told, versions)),
         "deviations": {},
         "ignored": {},
         "open_tickets": [],
     }
-
-
-def _read_again(told: Iterable[Told], versions: Mapping[str, Version]) -> Iterator[Message]:
-    """Yield stored messages as far as they can be read."""
-    for one in told:
-        version = version_named(versions, one.version)
-        action = version.actions.get(one.action) if version is not None else None
-        if action is not None:
-            with contextlib.suppress(Refused):
-                yield lenient(action.request, one.payload, received_at=one.received_at)[0]
 
 
 def statuses(messages: Iterable[Message]) -> list[dict[str, Any]]:
@@ -140,16 +128,17 @@ def statuses(messages: Iterable[Message]) -> list[dict[str, Any]]:
     The words are those of the version: Occupied in OCPP 2.0.1 is Preparing, Charging, SuspendedEV, SuspendedEVSE or
     Finishing in 1.6, which the `charging_state` of a transaction tells there.
     """
-    found = []
-    for message in messages:
-        action: Action = message.__action__  # type: ignore[attr-defined]
-        make = action.events.get(StatusChanged)
-        told = None if make is None else make(EventFacts("", NEVER, message, b"", None))
-        if isinstance(told, StatusChanged):
-            at = msgspec.to_builtins(message).get("timestamp")
-            shown = {"evse": told.evse, "connector": told.connector, "status": told.status, "at": at}
-            found.append(shown | {"error_code": told.error_code, "info": told.info})
-    return sorted(found, key=lambda one: (one["evse"], one["connector"]))
+    return [
+        {
+            "evse": one.evse,
+            "connector": one.connector,
+            "status": one.status,
+            "at": one.since,
+            "error_code": one.error,
+            "info": one.info,
+        }
+        for one in connectors_of(messages)
+    ]
 
 
 def _in_order(key: int | str) -> tuple[int, ...]:

@@ -114,6 +114,32 @@ class Recorder:
             for at, kind, data in zip(items, items, items, strict=True)
         ]
 
+    def since(self, after: float) -> tuple[list[dict[str, Any]], bool]:
+        """Return the rows after a time, as `rows` does, and whether some before them may have been dropped.
+
+        `at` is not rounded here: that of the last row is the `after` of the next call.
+        """
+        rows = (self._older or []) + (self._rows or [])
+        place = len(rows)
+        while place and rows[place - ITEMS] > after:
+            place -= ITEMS
+        items = iter(rows[place:])
+        found = [
+            {"at": at, "kind": kind, "data": redact(data).decode("utf-8", "replace")}
+            for at, kind, data in zip(items, items, items, strict=True)
+        ]
+        return found, place == 0 and self._older is not None
+
+    def last_in(self) -> float | None:
+        """Return when the last message came, by the monotonic clock; None if no row is left of it."""
+        for rows in (self._rows, self._older):
+            if rows is not None:
+                for place in range(len(rows) - ITEMS, -1, -ITEMS):
+                    if rows[place + 1] == "in":
+                        at: float = rows[place]
+                        return at
+        return None
+
     def dump(self, head: dict[str, Any]) -> str:
         """Return all rows as lines of JSON after a header line, as `chargehand replay` reads them."""
         head = {**head, "registration": self.registration}

@@ -100,6 +100,7 @@ class _Hardware(msgspec.Struct, gc=False, rename="camel"):
     charge_point_model: Any = ""
     charge_point_serial_number: Any = ""
     charge_box_serial_number: Any = ""
+    firmware_version: Any = ""
 
 
 _hardware = msgspec.json.Decoder(_Hardware)
@@ -117,6 +118,7 @@ def boot_facts(payload: bytes) -> BootFacts:
         vendor if isinstance(vendor, str) else "",
         model if isinstance(model, str) else "",
         tuple(one for one in serials if isinstance(one, str) and one),
+        told.firmware_version if isinstance(told.firmware_version, str) else "",
     )
 
 

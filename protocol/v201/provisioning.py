@@ -90,6 +90,7 @@ class _Hardware(msgspec.Struct, gc=False, rename="camel"):
     vendor_name: Any = ""
     model: Any = ""
     serial_number: Any = ""
+    firmware_version: Any = ""
 
 
 class _Boot(msgspec.Struct, gc=False, rename="camel"):
@@ -109,6 +110,7 @@ def boot_facts(payload: bytes) -> BootFacts:
         told.vendor_name if isinstance(told.vendor_name, str) else "",
         told.model if isinstance(told.model, str) else "",
         (told.serial_number,) if isinstance(told.serial_number, str) and told.serial_number else (),
+        told.firmware_version if isinstance(told.firmware_version, str) else "",
     )
 
 

@@ -104,7 +104,7 @@ def test_list_is_what_the_bare_command_does(stub, charge_points):
     stub.body = {"charge_points": [HERE, AWAY]}
     assert charge_points("list").stdout == charge_points().stdout
     assert charge_points("list", "--all").stdout == charge_points("--all").stdout
-    assert stub.requests[-1][0] == "/api/v1/charge-points?stored=1"
+    assert stub.requests[-1][0] == "/api/v1/charge-points?limit=10000&stored=1"
     assert charge_points("lost").exit_code == 2
     assert "remove" in CliRunner().invoke(main, ["charge-points", "--help"]).stdout
 

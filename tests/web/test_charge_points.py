@@ -56,7 +56,7 @@ def test_those_that_only_the_store_knows_are_listed_when_they_are_asked_for(clie
     for id_ in ("HERE", "AWAY"):
         system.store.register(id_, "Accepted")
     assert listed(client, "") == ["HERE"]
-    assert listed(client) == ["HERE", "AWAY"]
+    assert listed(client) == ["AWAY", "HERE"]
     rows = client.simulate_get(f"{PATH}?stored=1").json["charge_points"]
     assert set(rows[0]) == set(rows[1])
 

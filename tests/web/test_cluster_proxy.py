@@ -77,6 +77,25 @@ def test_lists_have_what_all_nodes_have(nodes):
         assert told["ticket"] in {row["ticket"] for row in view["tickets"]}
 
 
+def test_pages_of_charge_points_are_joined_and_one_row_is_the_connected_one(nodes):
+    a, b = nodes
+    with connect(a, "CP1"):
+        pass
+    until(lambda: not a.charge_point("CP1").connected)
+    with connect(b, "CP1"), connect(a, "CP2"), connect(b, "CP3"):
+        for node in nodes:
+            _, page = ask(node, "GET", "charge-points?limit=2&fields=node,connected")
+            assert page["charge_points"] == [
+                {"id": "CP1", "connected": True, "node": "b"},
+                {"id": "CP2", "connected": True, "node": "a"},
+            ]
+            assert (page["more"], page["next"], page["unanswered"]) == (True, "CP2", [])
+            _, page = ask(node, "GET", "charge-points?limit=2&after=CP2&fields=id")
+            assert (page["charge_points"], page["more"]) == ([{"id": "CP3"}], False)
+            assert ask(node, "GET", "charge-points?connected=0")[1]["charge_points"] == []
+            assert len(ask(node, "GET", "charge-points?node=b&stored=1")[1]["charge_points"]) == 2
+
+
 def test_a_command_is_sent_by_any_node_and_its_ticket_is_known_to_all(nodes):
     a, b = nodes
     with connect(b, "CP1"):

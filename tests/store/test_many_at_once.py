@@ -1,0 +1,51 @@
+"""Queries of a store for many charge points or transactions at once, as a list of charge points makes them."""
+
+import datetime as dt
+
+from chargehand import MeterReading, Transaction
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+def test_the_last_readings_of_several_transactions_are_read_at_once(any_store):
+    for number in (1, 2):
+        any_store.start_transaction(
+            Transaction(
+                id=number,
+                charge_point_id=f"CP{number}",
+                connector_id=1,
+                id_tag="T",
+                meter_start=0,
+                started_at=NOW,
+                start_received_at=NOW,
+            )
+        ).wait(10)
+        for value in (b'{"a":1}', b'{"a":2}'):
+            any_store.add_meter_reading(
+                MeterReading(
+                    charge_point_id=f"CP{number}",
+                    connector_id=1,
+                    transaction_id=number,
+                    received_at=NOW,
+                    values=value,
+                )
+            ).wait(10)
+    found = {one.transaction_id: one.values for one in any_store.last_readings([1, 2, 3])}
+    assert found == {1: b'{"a":2}', 2: b'{"a":2}'}
+    assert list(any_store.last_readings([])) == []
+
+
+def test_what_several_charge_points_told_is_read_at_once(opened):
+    store = opened()
+    for id_ in ("CP1", "CP\x002"):
+        store.register(id_, "Accepted", "1.6").wait(10)
+        store.note_told(
+            id_, item="boot", version="1.6", action="BootNotification", payload=b"{}", received_at=NOW
+        ).wait(10)
+    asked = ["CP1", "CP\x002", "CP3"]
+    assert {id_: [one.item for one in told] for id_, told in store.told_by(asked).items()} == {
+        "CP1": ["boot"],
+        "CP\x002": ["boot"],
+    }
+    assert set(store.find_registrations(asked)) == {"CP1", "CP\x002"}
+    assert dict(store.told_by([])) == dict(store.find_registrations([])) == {}

@@ -1,0 +1,134 @@
+"""List of charge points: rows of the whole node, and of the whole cluster, filtered and page by page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from ..system.charge_point_list import FIELDS, FLAGS, ChargePointQuery, ChargePointRow
+from .requests import Problem, Query
+from .resources import DEFAULT_LIMIT, INNER, MAX_LIMIT, Resource, answer, viewed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    import falcon
+
+LONGEST_S = 366 * 86400.0
+"""Longest silence that is asked for."""
+MOST_WORKERS = 10_000
+MERGED = frozenset({"id", "connected", "heard_at"})
+"""Members by which rows of several processes are made one list."""
+
+
+class ChargePointsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Page of charge points in the order of their ids.
+
+    `more`: there are others, and `next` is the `after` of their page. `unanswered` names processes of the cluster that
+    did not answer in time, whose charge points may be missing.
+    """
+
+    charge_points: list[ChargePointRow]
+    more: bool
+    next: str | None
+    unanswered: list[str]
+
+
+class ChargePointRows(Resource):
+    """`/api/v1/charge-points`."""
+
+    PARAMETERS = (
+        "stored", "connected", "status", "id", "vendor", "model", "firmware", "firmware_below", "version",
+        "registration", "flag", "silent_s", "node", "worker", "q", "fields", "limit", "after",
+    )  # fmt: skip
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List charge points in the order of their ids, narrowed by the query; of all processes, if there are several.
+
+        With `stored=1` also those that only the store knows. `fields` has the wanted members of the rows, separated by
+        commas; `id` is always there.
+        """
+        query = Query(request, *self.PARAMETERS)
+        wanted, fields = query_of(query), _words(query, "fields", FIELDS) or frozenset(FIELDS)
+        limit, after = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT), query.text("after")
+        inner = bool(request.env.get(INNER))
+        if inner:  # what only the store knows is told by the process that asks
+            wanted = msgspec.structs.replace(wanted, stored=False)
+        listed = self._system.charge_point_list
+        rows, more = listed.page(wanted, after=after, limit=limit, fields=fields)
+        unanswered: list[str] = []
+        if self._system.cluster is not None and not inner:
+            asked = {**request.params, "fields": ",".join(sorted(fields | MERGED))}
+            of_others, more_there, unanswered = self._of_others(asked)
+            rows, more = merged([*rows, *of_others], limit, more=more or more_there)
+        names = [name for name in FIELDS if name in fields or name == "id"]
+        shown = viewed({name: getattr(row, name) for name in names} for row in rows)
+        next_ = rows[-1].id if more and rows else None
+        answer(
+            response,
+            {"charge_points": shown, "more": more, "next": next_, "unanswered": unanswered},
+        )
+
+    def _of_others(self, asked: Mapping[str, Any]) -> tuple[list[ChargePointRow], bool, list[str]]:
+        """Ask the other processes for the same page; returns their rows, whether one has more, and who was silent."""
+        cluster: Any = self._system.cluster
+        others = cluster.others()
+        replies = cluster.ask_all(others, "GET", "/api/v1/charge-points", urlencode(asked))
+        rows: list[ChargePointRow] = []
+        more, unanswered = False, set(others) - replies.keys()
+        for node, reply in replies.items():
+            try:
+                told = msgspec.json.decode(reply.body, type=ChargePointsAnswer)
+            except msgspec.MsgspecError:  # a problem, or the answer of another release
+                unanswered.add(node)
+                continue
+            rows += told.charge_points
+            more = more or told.more
+        return rows, more, sorted(unanswered)
+
+
+def query_of(query: Query) -> ChargePointQuery:
+    """Read the choice of charge points. Raises `Problem` 400."""
+    return ChargePointQuery(
+        stored=query.flag("stored", default=False),
+        connected=query.flag("connected", default=False) if query.has("connected") else None,
+        status=_words(query, "status"),
+        id=query.text("id"),
+        vendor=query.text("vendor"),
+        model=query.text("model"),
+        firmware=query.text("firmware"),
+        firmware_below=query.text("firmware_below"),
+        version=_words(query, "version"),
+        registration=query.text("registration"),
+        flag=_words(query, "flag", FLAGS),
+        silent_s=query.seconds("silent_s", default=1, most=LONGEST_S) if query.has("silent_s") else None,
+        node=query.text("node"),
+        worker=query.whole("worker", default=0, least=0, most=MOST_WORKERS) if query.has("worker") else None,
+        q=query.text("q"),
+    )
+
+
+def _words(query: Query, name: str, known: Collection[str] = ()) -> frozenset[str]:
+    """Read words that are separated by commas; in lower case, as all known ones are."""
+    words = frozenset(word.strip().casefold() for word in query.text(name).split(",")) - {""}
+    unknown = sorted(words - set(known)) if known else ()
+    if unknown:
+        raise Problem(400, "Bad query", f"{name} {unknown[0]} is not one of: {', '.join(known)}")
+    return words
+
+
+def merged(rows: Iterable[ChargePointRow], limit: int, *, more: bool) -> tuple[list[ChargePointRow], bool]:
+    """Make one page of those of several processes: of a charge point that several know the connected or latest row."""
+    best: dict[str, ChargePointRow] = {}
+    for row in rows:
+        known = best.get(row.id)
+        if known is None or _rank(row) > _rank(known):
+            best[row.id] = row
+    ordered = sorted(best.values(), key=lambda row: row.id)
+    return ordered[:limit], more or len(ordered) > limit
+
+
+def _rank(row: ChargePointRow) -> tuple[bool, float]:
+    return row.connected, 0.0 if row.heard_at is None else row.heard_at.timestamp()
