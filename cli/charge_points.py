@@ -43,7 +43,8 @@ EVENTS = 20
 def find_charge_points(api: Api, *, all_: bool) -> list[dict[str, Any]]:
     """List the connected charge points, or all that the server and its store know."""
     query = {"limit": str(PAGE)} | ({"stored": "1"} if all_ else {})
-    rows, after = [], {}
+    rows: list[dict[str, Any]] = []
+    after: dict[str, str] | None = {}
     while after is not None:
         page = api.get("charge-points", **query, **after)
         rows += [row for row in page["charge_points"] if all_ or row["connected"]]
