@@ -69,7 +69,11 @@ setup(
     keywords=["ocpp", "charge point", "electric vehicle", "actors", "gevent"],
     packages=["chargehand", *(f"chargehand.{name}" for name in PACKAGES)],
     package_dir={"chargehand": "."},
-    package_data={"chargehand": ["py.typed"], "chargehand.config": ["example.toml"]},
+    package_data={
+        "chargehand": ["py.typed"],
+        "chargehand.config": ["example.toml"],
+        "chargehand.web": ["page/*", "page/views/*"],
+    },
     cmdclass={"build_py": BuildPackage},
     python_requires=">=3.11",
     install_requires=[

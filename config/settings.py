@@ -268,6 +268,11 @@ class HttpSettings(Section):
     port: int = port_number(8080, "Port for HTTP; 0 takes any free one.")
     tls: bool = off("Serve HTTP over TLS, with the certificates of `tls`.")
     open: bool = off("Disable bearer-token authentication of the HTTP API (loopback only).")
+    page: bool = on("Serve the operator's page at `/` of the HTTP port.")
+    login_s: float = setting(
+        86_400.0, "Seconds for which a login at the page lasts, at most as long as its token.", least=60.0
+    )
+    logins: int = setting(1000, "Logins at the page at a time; with one more the oldest ends.", least=1)
     failed_logins: int = setting(
         30,
         "Requests with a wrong token that an address may send in a minute; more are answered 429. The right token "

@@ -192,6 +192,10 @@ class DurableStore:
         self._reserved = reserved = self._next + BLOCK
         self._writer.append(Kind.IDS, row(reserved))
 
+    def follow_now(self) -> Receipt:
+        """Return a settled receipt: no other process changes collections."""
+        return Receipt(done=True)
+
     def backup(self, path: str) -> None:  # noqa: ARG002 - what a store that can do it needs
         """Refuse: a database server has a backup of its own."""
         raise NoBackup("the store is a database with a backup of its own: for PostgreSQL use pg_dump")

@@ -112,6 +112,10 @@ class MemoryStore:
         """Append at once; for stores that do otherwise."""
         return append()
 
+    def follow_now(self) -> Receipt:
+        """Return a settled receipt: no other process changes collections."""
+        return PERSISTED
+
     def _persist(
         self,
         collection: str,  # noqa: ARG002 - nothing is written

@@ -202,6 +202,19 @@ class ApiToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.expires_at is not None and self.expires_at <= now
 
 
+class PageLogin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Login at the operator's page with the API token named `token`: `digest` is the hash of its id, never the id.
+
+    `proof` is a hash of the token that has the id as its key: a token of the same name that is made later is another.
+    """
+
+    digest: str
+    token: str
+    proof: bytes
+    created_at: datetime
+    expires_at: datetime
+
+
 class SecurityProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Least security profile of a charge point, and what it has accepted of others (0 to 3, as OCPP numbers them).
 

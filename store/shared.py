@@ -105,6 +105,7 @@ class SharedStore(DurableStore):
         self._seen_at = 0.0
         self._whole = True  # read the collections whole, not their changes only
         self._looking = False
+        self._wanted: list[Receipt] = []  # settled by the next look for changes of collections
         self._timer: Any = None
 
     def _load_collections(self) -> None:
@@ -230,6 +231,13 @@ class SharedStore(DurableStore):
         self._reserve_ahead()
         self._follow()
 
+    def follow_now(self) -> Receipt:
+        """Read what other processes have changed in collections; settled when that is known here."""
+        receipt = Receipt()
+        self._wanted.append(receipt)
+        self._follow()
+        return receipt
+
     def _follow(self) -> None:
         if self._looking:
             return
@@ -238,6 +246,7 @@ class SharedStore(DurableStore):
             self._whole = True
         whole, seen, purge = self._whole, self._seen, self.purge
         self._whole = False
+        wanted, self._wanted = self._wanted, []
 
         def look(database: Database) -> list[Any]:
             if whole:
@@ -251,6 +260,10 @@ class SharedStore(DurableStore):
                 self._take_changes(rows, whole=whole)
             elif whole:
                 self._whole = True
+            for receipt in wanted:
+                receipt.settle(error)
+            if self._wanted:
+                self._follow()
 
         self._writer.look(look, take)
 

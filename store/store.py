@@ -247,6 +247,9 @@ class Store(Protocol):
     Id tags are compared without case (OCPP 1.6, 7.28: CiString20Type), so the key of a tag is in lower case.
     """
 
+    def follow_now(self) -> Receipt:
+        """Read what other processes have changed in collections; settled when that is known here."""
+
     def backup(self, path: str) -> None:
         """Write a consistent copy of everything into a new file, readable by its owner alone; switches greenlets.
 

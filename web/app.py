@@ -36,7 +36,9 @@ from .commands import CommandResource, Dispatch, Tickets
 from .events import Events
 from .guard import HEALTH, Guard
 from .keys import Keys
+from .logins import LOGIN, LoginResource
 from .openapi import Description
+from .page_files import page_files
 from .reports import ReportsResource
 from .requests import (
     Segment,
@@ -79,7 +81,9 @@ def make_app(
     system: CentralSystem, token: str | None, stop: Stop
 ) -> falcon.App[RawPathRequest, falcon.Response]:
     """Make the application of a system; without a token the API is open."""
-    middleware: list[Any] = [Guard(system, token)]
+    page = page_files() if system.settings.http.page else {}
+    guard = Guard(system, token, public=page.keys())
+    middleware: list[Any] = [guard]
     if system.cluster is not None:
         middleware.append(ClusterProxy(system))
     app = falcon.App(request_type=RawPathRequest, middleware=middleware)
@@ -88,6 +92,9 @@ def make_app(
     _add_error_handlers(app)
     app.add_sink(nothing_here, "/")
     app.add_route(HEALTH, Health(system))
+    for path, file in page.items():
+        app.add_route(path, file)
+    app.add_route(LOGIN, LoginResource(system, guard))
     _add_charge_points(app, system)
     _add_senders(app, system, stop)
     app.add_route(f"{ROOT}/reservations", Reservations(system))

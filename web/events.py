@@ -17,7 +17,7 @@ from .resources import Resource
 from .views import domain_event, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import falcon
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 EVENT_STREAM = "text/event-stream"
 
+LOOK_S = 1.0
+"""Seconds between two looks whether the token, or the login of the page, of a quiet stream is still valid."""
 QUIET_S = 15.0
 """Seconds without an event after which a comment is sent: proxies keep the stream, and one that was left is noticed."""
 
@@ -72,20 +74,32 @@ class Events(Resource):
                 raise Problem(400, "Bad request", f"Last-Event-ID: {error}") from error
         response.content_type = EVENT_STREAM
         response.cache_control = ["no-store"]
-        response.stream = self._stream([EVENTS[name] for name in names], query.text("charge_point"), after)
+        kinds, charge_point_id = [EVENTS[name] for name in names], query.text("charge_point")
+        response.stream = self._stream(kinds, charge_point_id, after, request.context.still_valid)
 
-    def _stream(self, kinds: list[type[DomainEvent]], charge_point_id: str, after: str) -> Iterator[bytes]:
+    def _stream(
+        self,
+        kinds: list[type[DomainEvent]],
+        charge_point_id: str,
+        after: str,
+        still_valid: Callable[[], bool],
+    ) -> Iterator[bytes]:
+        """Yield the stream until it is closed, or its token or its login has ended."""
         self._streams += 1
         stream = None
+        quiet_s = 0.0
         try:
             stream = self._system.event_stream(kinds, after=after, charge_point_id=charge_point_id)
             yield b": the events from now on\n\n"
             with contextlib.suppress(Stopping):
-                while not stream.closed:
+                while not stream.closed and still_valid():
                     with self._stop.interrupts():
-                        found = stream.next_some(QUIET_S, EVENTS_AT_ONCE)
+                        found = stream.next_some(LOOK_S, EVENTS_AT_ONCE)
+                    quiet_s = 0.0 if found else quiet_s + LOOK_S
                     if not found:
-                        yield b":\n\n"
+                        if quiet_s >= QUIET_S:
+                            quiet_s = 0.0
+                            yield b":\n\n"
                         continue
                     yield b"".join([self._frame(cursor, event) for cursor, event in found])
                     with self._stop.interrupts():

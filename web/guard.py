@@ -21,12 +21,14 @@ from ..admission.security_events import WRONG_TOKEN
 from ..admission.token_bucket import TokenBuckets
 from ..config.checks import is_loopback
 from ..protocol.events import HttpChangeMade
+from .logins import LOGIN, PAGE_HEADER, Logins, TokenFacts
 from .requests import Problem
-from .resources import ADMIN, INNER, SCOPES, Resource
+from .resources import ADMIN, INNER, READ, SCOPES, Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
+    from ..store.records import PageLogin
     from ..system.central_system import CentralSystem
 
 AUDIT: Final = logging.getLogger("chargehand.audit")
@@ -50,10 +52,14 @@ MINUTE_S = 60.0
 
 
 class Caller(NamedTuple):
-    """User of the API: the name and the scope of the token that was given."""
+    """User of the API: the name and the scope of the token that was given; no name is a stranger at the login."""
 
     name: str
     scope: str
+
+
+def _always() -> bool:
+    return True
 
 
 def token_digest(token: str) -> bytes:
@@ -62,16 +68,27 @@ def token_digest(token: str) -> bytes:
 
 
 class Guard:
-    """Guard as falcon middleware; runs before routing, so that unauthorized clients learn of no path."""
+    """Guard as falcon middleware; runs before routing, so that unauthorized clients learn of no path.
+
+    `public` are paths for everybody: the files of the page. A request has in its context the `caller`, the `login` of
+    the page if it came with one, and `still_valid`, a function for answers that take long: false once the token or the
+    login has ended.
+    """
 
     def __init__(
-        self, system: CentralSystem, token: str | None, clock: Callable[[], float] = time.monotonic
+        self,
+        system: CentralSystem,
+        token: str | None,
+        clock: Callable[[], float] = time.monotonic,
+        public: Collection[str] = (),
     ) -> None:
         self._system = system
         self._clock = clock
         self._token = None if token is None else token_digest(token)
         failed = system.settings.http.failed_logins
         self._failed = TokenBuckets(failed / MINUTE_S, failed)
+        self._public = frozenset({HEALTH, *public})
+        self.logins = Logins(system, self._token_named)
         self._origins = frozenset(system.settings.http.cors_origins)
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -79,15 +96,17 @@ class Guard:
         for name, value in SECURITY_HEADERS.items():
             response.set_header(name, value)
         request.context.caller = Caller(NOBODY, ADMIN)
+        request.context.login = None
+        request.context.still_valid = _always
         if request.env.get(INNER):
             return  # requests passed on by another node were checked there
         preflight = self._share(request, response)
-        if request.path == HEALTH or preflight:
+        if request.path in self._public or preflight:
             return
         if self._token is None:
             self._refuse_pages(request)
         else:
-            request.context.caller = self._login(request)
+            self._identify(request)
 
     def process_resource(
         self, request: falcon.Request, _: falcon.Response, resource: Resource, params: Mapping[str, Any]
@@ -117,6 +136,8 @@ class Guard:
             return
         if status in (401, 429):
             return  # counted, and logged as far as lines are not too many: no stranger fills the disk
+        if not caller.name:
+            return
         self._record(request, caller, status)
 
     def _record(self, request: falcon.Request, caller: Caller, status: int) -> None:
@@ -144,13 +165,51 @@ class Guard:
 
     # -- Who it is --
 
-    def _login(self, request: falcon.Request) -> Caller:
+    def _identify(self, request: falcon.Request) -> None:
+        """Find out who asks: by the token, else by the page's cookie. Raises 401; at the login strangers may ask."""
+        cookie = "" if request.auth else self.logins.cookie(request)
+        at_login = request.path == LOGIN
+        if (cookie or at_login) and request.method not in ONLY_READ:
+            self._check_page(request)
+        found = self.logins.token_of(cookie, look=True) if cookie else None
+        if found is not None:
+            self.know(request, *found)
+            request.context.still_valid = lambda: self.logins.token_of(cookie, look=False) is not None
+        elif at_login and not request.auth:
+            request.context.caller = Caller("", READ)
+        else:
+            token = self._given_token(request)
+            self.know(request, token, None)
+            request.context.still_valid = lambda: self._token_with(token.digest) is not None
+
+    def know(self, request: falcon.Request, token: TokenFacts, login: PageLogin | None) -> None:
+        """Note who asks."""
+        request.context.caller = Caller(token.name, token.scope)
+        request.context.login = login
+
+    def _check_page(self, request: falcon.Request) -> None:
+        """Raise 403 for a change that another page may have made the browser send, with the cookie of ours."""
+        if request.get_header(PAGE_HEADER) is None:
+            text = f"a change with the cookie of the page needs the header {PAGE_HEADER}, too"
+            raise Problem(403, "Forbidden", text)
+
+    def check_token(self, request: falcon.Request, text: str) -> TokenFacts | None:
+        """Return the token that somebody logs in with; None if none is needed. Raises 401, and 429 as for any."""
+        if self._token is None:
+            return None
+        token = self._token_with(token_digest(text))
+        if token is None:
+            self._failed_login(request)
+            raise Problem(401, "Unauthorized", "the token is wrong, or has ended", headers=CHALLENGE)
+        return token
+
+    def _given_token(self, request: falcon.Request) -> TokenFacts:
         scheme, _, given = (request.auth or "").partition(" ")
         # WSGI hands out a header's bytes as latin-1.
         text = given.strip().encode("latin-1", "replace").decode("utf-8", "replace")
-        caller = self._caller(token_digest(text)) if scheme.lower() == "bearer" and text else None
-        if caller is not None:
-            return caller
+        token = self._token_with(token_digest(text)) if scheme.lower() == "bearer" and text else None
+        if token is not None:
+            return token
         if text:
             self._failed_login(request)
         raise Problem(
@@ -160,13 +219,22 @@ class Guard:
             headers=CHALLENGE,
         )
 
-    def _caller(self, digest: bytes) -> Caller | None:
+    def _token_with(self, digest: bytes) -> TokenFacts | None:
         if self._token is not None and compare_digest(digest, self._token):
-            return Caller(SERVER_TOKEN, ADMIN)
+            return self._token_named(SERVER_TOKEN)
         for token in self._system.store.collections.api_tokens:
             if compare_digest(digest, token.digest):
-                return None if token.is_over(dt.datetime.now(dt.UTC)) else Caller(token.name, token.scope)
+                return self._token_named(token.name)
         return None
+
+    def _token_named(self, name: str) -> TokenFacts | None:
+        """Return the valid token of a name; None if there is none, or it is over."""
+        if name == SERVER_TOKEN:
+            return None if self._token is None else TokenFacts(name, ADMIN, self._token, None)
+        token = self._system.store.collections.api_tokens.get(name)
+        if token is None or token.is_over(dt.datetime.now(dt.UTC)):
+            return None
+        return TokenFacts(name, token.scope, token.digest, token.expires_at)
 
     def _failed_login(self, request: falcon.Request) -> None:
         address = request.remote_addr

@@ -340,6 +340,11 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
             f"{root}/spool/{{number}}/retry": {
                 "post": _retry("Redeliver one dead letter, with its transaction", "number")
             },
+            f"{root}/login": {
+                "get": _read("Who asks; no name is a stranger") | {"security": []},
+                "post": _log_in(),
+                "delete": _log_out(),
+            },
             f"{root}/tokens": {"get": _read("The tokens of the HTTP API"), "post": _make_token()},
             f"{root}/tokens/{{name}}": {"delete": _change("Revoke a token", "name")},
             f"{root}/plugins": {"get": _read("The plugins")},
@@ -385,6 +390,20 @@ def _revoke() -> dict[str, Any]:
     described = _change("Revoke a certificate that the authority has signed", "serial_number")
     properties = {"by": WHO, "reason": {"type": "string", "enum": list(REASONS)}}
     return described | {"requestBody": _body(OBJECT | {"properties": properties})}
+
+
+def _log_in() -> dict[str, Any]:
+    described = _read("Log in at the page: a cookie for a token; needs the header X-Chargehand-Page")
+    body = _body(OBJECT | {"properties": {"token": TEXT}, "required": ["token"]})
+    more = {"409": _problem("This API needs no token"), "422": _problem("The body is no token")}
+    return described | {"security": [], "requestBody": body, "responses": described["responses"] | more}
+
+
+def _log_out() -> dict[str, Any]:
+    described = _read("End the login of the cookie; needs the header X-Chargehand-Page")
+    responses = described["responses"] | {"204": {"description": "It has ended"}}
+    del responses["200"]
+    return described | {"responses": responses}
 
 
 def _cancel() -> dict[str, Any]:

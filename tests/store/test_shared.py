@@ -57,6 +57,20 @@ def numbers(transactions):
     return [one.id for one in transactions]
 
 
+# Collections
+
+
+def test_a_change_of_another_process_is_known_when_it_is_asked_for(one, other):
+    kept(one.collections.tags.put(Tag(id_tag="T1")))
+    kept(other.follow_now())
+    assert other.collections.tags.get("t1") is not None
+    kept(one.collections.tags.remove("t1"))
+    looks = [other.follow_now() for _ in range(3)]
+    for look in looks:
+        kept(look)
+    assert other.collections.tags.get("t1") is None
+
+
 # Numbers
 
 

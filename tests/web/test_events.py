@@ -12,6 +12,8 @@ from chargehand import CentralSystem, HttpSettings, Settings, StatusChanged, ser
 from chargehand.plugins.back_office import BackOffice
 from chargehand.simulator.client import Client
 from chargehand.store.memory import MemoryStore
+from chargehand.store.records import ApiToken
+from chargehand.web.guard import token_digest
 from tests.hub import until
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -42,6 +44,45 @@ def stream(system, query="", after=""):
         sock.sendall(f"GET /api/v1/events{query} HTTP/1.1\r\nHost: localhost\r\n{last}\r\n".encode())
         with sock.makefile("rb") as reader:
             yield reader
+
+
+@pytest.fixture
+def closed_system(tmp_path):
+    http = HttpSettings(enabled=True, port=0, token="the token of the server")
+    settings = Settings(port=0, data=str(tmp_path), http=http)
+    with CentralSystem(settings, http=serve_http) as running:
+        yield running
+
+
+def test_a_stream_ends_with_its_token(closed_system):
+    token = ApiToken(
+        name="maria", scope="read", digest=token_digest("a token"), created_at=dt.datetime.now(dt.UTC)
+    )
+    closed_system.store.collections.api_tokens.put(token).wait()
+    with gevent_socket.create_connection(("127.0.0.1", closed_system.http_port), timeout=10) as sock:
+        sock.sendall(b"GET /api/v1/events HTTP/1.0\r\nAuthorization: Bearer a token\r\n\r\n")
+        with sock.makefile("rb") as reader:
+            read_to(reader, b": the events")
+            closed_system.store.collections.api_tokens.remove("maria").wait()
+            assert reader.read().strip() == b""
+
+
+def test_a_stream_of_the_page_ends_with_its_login(closed_system):
+    body = b'{"token":"the token of the server"}'
+    with gevent_socket.create_connection(("127.0.0.1", closed_system.http_port), timeout=10) as sock:
+        sock.sendall(
+            b"POST /api/v1/login HTTP/1.0\r\nX-Chargehand-Page: 1\r\nContent-Length: %d\r\n\r\n%b"
+            % (len(body), body)
+        )
+        with sock.makefile("rb") as reader:
+            cookie = read_to(reader, b"set-cookie").partition(": ")[2].partition(";")[0]
+    with gevent_socket.create_connection(("127.0.0.1", closed_system.http_port), timeout=10) as sock:
+        sock.sendall(b"GET /api/v1/events HTTP/1.0\r\nCookie: %b\r\n\r\n" % cookie.encode())
+        with sock.makefile("rb") as reader:
+            read_to(reader, b": the events")
+            (login,) = closed_system.store.collections.page_logins
+            closed_system.store.collections.page_logins.remove(login.digest).wait()
+            assert reader.read().strip() == b""
 
 
 def status_of(reader):
