@@ -7,7 +7,7 @@ import pytest
 from chargehand.web.app import make_app
 
 TOKEN = "tökén with spaces"
-PATHS = ["/api/v1/charge-points", "/api/v1/nothing", "/", "/healthz/", "/%68ealthz", "//healthz"]
+PATHS = ["/api/v1/charge-points", "/api/v1/nothing", "/page/none.js", "/healthz/", "/%68ealthz", "//healthz"]
 
 
 @pytest.fixture

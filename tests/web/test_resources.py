@@ -295,7 +295,7 @@ def test_a_query_of_the_spool_that_makes_no_sense_is_400(client, query):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/api", "/api/v1/nothing", "/api/v1/charge-points/", "/api/v1/charge-points/%FF"]
+    "path", ["/page", "/api", "/api/v1/nothing", "/api/v1/charge-points/", "/api/v1/charge-points/%FF"]
 )
 def test_a_path_that_leads_nowhere_is_404_in_json(client, path):
     reply = client.simulate_get(path)
