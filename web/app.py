@@ -33,7 +33,8 @@ from .charge_point_list import ChargePointRows
 from .charge_points import ChargePoints, Passwords
 from .cluster_proxy import ClusterProxy, answerer
 from .commands import CommandResource, Dispatch, Tickets
-from .events import Events
+from .events import Events, StreamLimit
+from .frames import Frames
 from .guard import HEALTH, Guard
 from .keys import Keys
 from .logins import LOGIN, LoginResource
@@ -95,7 +96,10 @@ def make_app(
     for path, file in page.items():
         app.add_route(path, file)
     app.add_route(LOGIN, LoginResource(system, guard))
+    streams = StreamLimit(system.settings.http.event_streams)
     _add_charge_points(app, system)
+    frames = Frames(system, stop, streams)
+    app.add_route(f"{ROOT}/charge-points/{{charge_point:segment}}/frames", frames)
     _add_senders(app, system, stop)
     app.add_route(f"{ROOT}/reservations", Reservations(system))
     app.add_route(f"{ROOT}/charging-profiles", ChargingProfilesResource(system))
@@ -131,7 +135,7 @@ def make_app(
     whole: dict[str, Any] = {
         "supervision": Supervision(system),
         "crashes": Crashes(system),
-        "events": Events(system, stop),
+        "events": Events(system, stop, streams),
         "counters": CountersResource(system),
         "openapi.json": Description(system),
         "cluster": Nodes(system),

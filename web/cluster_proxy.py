@@ -46,7 +46,7 @@ class ClusterProxy:
         if cluster is None or request.env.get(INNER) or getattr(resource, "any_node", False):
             return
         if "charge_point" in params:
-            node = self._holder(cluster, params["charge_point"])
+            node = holder(self._system, cluster, params["charge_point"])
             if node:
                 reply = cluster.ask(node, *_asked(request))
                 if reply is None:
@@ -65,17 +65,6 @@ class ClusterProxy:
         if "ticket" in params:
             return self._system.ticket(params["ticket"]) is None
         return "bulk" in params and self._system.bulk(params["bulk"]) is None
-
-    def _holder(self, cluster: Cluster, charge_point_id: str) -> str:
-        """Return the other node that owns the subject; "" if there is none."""
-        known = self._system.charge_point(charge_point_id)
-        if known is not None and known.connected:
-            return ""
-        try:
-            node = cluster.find(charge_point_id)
-        except CoordinatorUnavailable:
-            return ""
-        return "" if node == cluster.node else node
 
     def process_response(
         self,
@@ -103,6 +92,18 @@ class ClusterProxy:
                 for row in json.loads(reply.body)[member]:
                     rows.setdefault(row[key], row)
         response.data = encode(view | {member: list(rows.values())})
+
+
+def holder(system: CentralSystem, cluster: Cluster, charge_point_id: str) -> str:
+    """Return the other node that owns a charge point; "" if there is none. May switch greenlets."""
+    known = system.charge_point(charge_point_id)
+    if known is not None and known.connected:
+        return ""
+    try:
+        node = cluster.find(charge_point_id)
+    except CoordinatorUnavailable:
+        return ""
+    return "" if node == cluster.node else node
 
 
 def _asked(request: falcon.Request) -> tuple[str, str, str, bytes]:

@@ -40,13 +40,37 @@ WRITTEN_LIMIT = 500
 """Events whose text is kept for other streams."""
 
 
+class StreamLimit:
+    """Number of open streams of all kinds, bounded by `http.event_streams`."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.open = 0
+
+    def check(self) -> None:
+        """Raise `Problem` 503 if there are as many streams as may be."""
+        if self.open >= self._most:
+            raise Problem(
+                503, "Too many streams", f"{self._most} event streams are open (http.event_streams)"
+            )
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """Count a stream while it is open."""
+        self.open += 1
+        try:
+            yield
+        finally:
+            self.open -= 1
+
+
 class Events(Resource):
     """`/api/v1/events`."""
 
-    def __init__(self, system: CentralSystem, stop: Stop) -> None:
+    def __init__(self, system: CentralSystem, stop: Stop, streams: StreamLimit) -> None:
         super().__init__(system)
         self._stop = stop
-        self._streams = 0
+        self._streams = streams
         self._written: OrderedDict[int, tuple[DomainEvent, bytes]] = OrderedDict()  # by the id of the object
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -63,9 +87,7 @@ class Events(Resource):
         for name in names:
             if name not in EVENTS:
                 raise Problem(400, "Bad request", f"kind {name} is not one of: {', '.join(EVENTS)}")
-        most = self._system.settings.http.event_streams
-        if self._streams >= most:
-            raise Problem(503, "Too many streams", f"{most} event streams are open (http.event_streams)")
+        self._streams.check()
         after = request.get_header("Last-Event-ID") or ""
         if after:
             try:
@@ -85,13 +107,11 @@ class Events(Resource):
         still_valid: Callable[[], bool],
     ) -> Iterator[bytes]:
         """Yield the stream until it is closed, or its token or its login has ended."""
-        self._streams += 1
-        stream = None
         quiet_s = 0.0
-        try:
+        with self._streams.opened():
             stream = self._system.event_stream(kinds, after=after, charge_point_id=charge_point_id)
-            yield b": the events from now on\n\n"
-            with contextlib.suppress(Stopping):
+            with contextlib.closing(stream), contextlib.suppress(Stopping):
+                yield b": the events from now on\n\n"
                 while not stream.closed and still_valid():
                     with self._stop.interrupts():
                         found = stream.next_some(LOOK_S, EVENTS_AT_ONCE)
@@ -104,10 +124,6 @@ class Events(Resource):
                     yield b"".join([self._frame(cursor, event) for cursor, event in found])
                     with self._stop.interrupts():
                         gevent.sleep(GATHER_S)
-        finally:
-            if stream is not None:
-                stream.close()
-            self._streams -= 1
 
     def _frame(self, cursor: str, event: DomainEvent) -> bytes:
         """Write an event; what it is made of is kept for the other streams, which have the same one soon."""

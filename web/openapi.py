@@ -231,6 +231,11 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
             },
             f"{one}/variables/export": {"get": _export_variables()},
             f"{one}/recording": {"get": _recording()},
+            f"{one}/frames": {
+                "get": _read(
+                    "Frames as they pass, since a cursor or as a stream", "charge_point", after=CURSOR
+                )
+            },
             f"{one}/commands/{{action}}": {"post": _command(spoken.values())},
             f"{one}/verbs/{{verb}}": {"post": _verb()},
             f"{one}/local-list": {

@@ -2,11 +2,12 @@
 
 import http.client
 import json
+from urllib.parse import quote
 
 import gevent
 import pytest
 
-from chargehand import CentralSystem, HttpSettings, Settings, SupervisionSettings, serve_http
+from chargehand import CentralSystem, HttpSettings, Settings, SupervisionSettings, serve_http, v16
 from chargehand.simulator import ChargePoint
 from chargehand.testing import StubStore
 
@@ -35,12 +36,12 @@ def nodes(tmp_path, monkeypatch):
             system.stop()
 
 
-def ask(system, method, path, body=None, token="secret"):
+def ask(system, method, path, body=None, token="secret", accept="*/*"):
     """Make a request in a native thread of its own: the server is in this hub."""
 
     def run():
         connection = http.client.HTTPConnection("127.0.0.1", system.http_port, timeout=10)
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}", "Accept": accept}
         connection.request(method, f"/api/v1/{path}", body and json.dumps(body), headers)
         reply = connection.getresponse()
         text = reply.read().decode()
@@ -94,6 +95,24 @@ def test_pages_of_charge_points_are_joined_and_one_row_is_the_connected_one(node
             assert (page["charge_points"], page["more"]) == ([{"id": "CP3"}], False)
             assert ask(node, "GET", "charge-points?connected=0")[1]["charge_points"] == []
             assert len(ask(node, "GET", "charge-points?node=b&stored=1")[1]["charge_points"]) == 2
+
+
+def test_frames_are_told_by_any_node_and_go_on_where_the_charge_point_goes(nodes):
+    a, b = nodes
+
+    def since(after):
+        return ask(a, "GET", f"charge-points/CP1/frames?after={quote(after)}", accept="application/json")[1]
+
+    with connect(b, "CP1") as station:
+        after = since("")["next"]
+        assert after.endswith("/b")
+        station.send(v16.Heartbeat())
+        told = since(after)
+        assert [row["kind"] for row in told["frames"]][:2] == ["in", "answer"]
+    with connect(a, "CP1"):
+        told = since(told["next"])
+        assert told["next"].endswith("/a")
+        assert "BootNotification" in json.dumps(told["frames"])
 
 
 def test_a_command_is_sent_by_any_node_and_its_ticket_is_known_to_all(nodes):

@@ -313,3 +313,27 @@ def test_the_pin_of_a_sim_card_is_taken_out():
     shown = redact(frame("SetNetworkProfile", {"apn": {"simPin": 4711, "apn": "internet"}}))
     assert b"4711" not in shown
     assert b"internet" in shown
+
+
+def test_rows_since_a_time_are_told_and_that_some_may_have_been_dropped():
+    recorder = Recorder(1000)
+    for at in range(1, 4):
+        recorder.note(float(at), "in", b"x" * 10)
+    assert [row["at"] for row in recorder.since(1.0)[0]] == [2.0, 3.0]
+    assert recorder.since(0.5) == (recorder.since(0.0)[0], False)
+    assert recorder.since(3.0) == ([], False)
+    for at in range(4, 30):
+        recorder.note(float(at), "out", b"x" * 10)
+    assert recorder.since(3.0)[1]
+    assert not recorder.since(28.0)[1]
+
+
+def test_the_last_message_is_found_as_long_as_there_is_a_row_of_it():
+    recorder = Recorder(1000)
+    assert recorder.last_in() is None
+    recorder.note(1.0, "in", b"x")
+    recorder.note(2.0, "out", b"x")
+    assert recorder.last_in() == 1.0
+    for at in range(3, 30):
+        recorder.note(float(at), "out", b"x" * 10)
+    assert recorder.last_in() is None
