@@ -224,8 +224,10 @@ class Commands:
                 log_end(self._context, ticket)
             self._context.router.tell_outcome(ticket.action, TicketEnded(ticket))
             self._context.observer.count("ticket_never_sent", ticket.charge_point_id)
+            self._context.meter.command_ended(ticket)
             if ticket.effect is not None:
                 self._context.observer.count("effect_no_effect", ticket.charge_point_id)
+                self._context.meter.effect_known(ticket)
         else:
             if self._context.durable_tickets is not None:
                 self._context.durable_tickets.persist(ticket)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..actors.session.cell import ChargePointCell
     from ..actors.session.context import DurableTickets, Observer
     from ..actors.session.directory import Directory
+    from ..actors.session.meter import SessionMeter
     from ..actors.session.tickets import Ticket, TicketRegistry
     from ..protocol.actions import Version
     from ..protocol.events import DomainEvent
@@ -57,6 +58,7 @@ class Membership:
         router: Router,
         durable_tickets: DurableTickets | None,
         observer: Observer,
+        meter: SessionMeter,
         adopt: Callable[[Ticket[Any]], None],
         cancel: Callable[[Ticket[Any]], None],
         spooled_elsewhere: Callable[[str], None],
@@ -70,6 +72,7 @@ class Membership:
         self._router = router
         self._durable_tickets = durable_tickets
         self._observer = observer
+        self._meter = meter
         self._adopt = adopt
         self._cancel = cancel
         self._spooled_elsewhere = spooled_elsewhere
@@ -182,6 +185,8 @@ class Membership:
             self._store.publish(event)
         self._router.tell_outcome(ticket.action, TicketEnded(ticket), elsewhere=elsewhere)
         self._observer.count(f"ticket_{ticket.state}", ticket.charge_point_id)
+        if not elsewhere:  # else that node has counted it
+            self._meter.command_ended(ticket)
 
     def nodes_changed(self, joined: Iterable[str], left: Iterable[str]) -> None:
         """Publish which other nodes have come and gone."""

@@ -21,6 +21,7 @@ from ..actors.runtime.threads import Inlet
 from ..actors.runtime.timers import HubTimers
 from ..actors.session.commands import CommandDefaults
 from ..actors.session.directory import Directory
+from ..actors.session.meter import SessionMeter
 from ..actors.session.tickets import TicketRegistry
 from ..admission.gatekeeper import Gatekeeper
 from ..config.errors import ConfigError
@@ -96,6 +97,7 @@ class Parts:
         self.directory = Directory()
         self.registry = TicketRegistry(os.urandom(4).hex())
         self.pool = Pool()
+        self.meter = SessionMeter(self._versions.values())
         self.connections: set[Any] = set()  # from the end of their handshake
         # Before anything is opened: settings and files of no use end the start here.
         self._spoken = [subprotocol_of(name, self._versions) for name in settings.sessions.versions]
@@ -166,6 +168,7 @@ class Parts:
                 router=self.router,
                 durable_tickets=self.durable_tickets,
                 observer=self._counters,
+                meter=self.meter,
                 adopt=self._adopt,
                 cancel=self._cancel,
                 spooled_elsewhere=self._spooled_elsewhere,
@@ -225,6 +228,7 @@ class Parts:
             store=self.store,
             spool=self.spool,
             observer=self._counters,
+            meter=self.meter,
             durable_tickets=self.durable_tickets,
             host=SystemHost(
                 clock=self._clock,

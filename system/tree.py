@@ -84,6 +84,8 @@ class Tree:
     living: Callable[[], Collection[str]] | None = None
     tls: ServerTls | None = None  # of wss
     cells: dict[str, Cell] = field(default_factory=dict)
+    # By endpoint, those that were made last.
+    transports: dict[str, ReactorTransport | GreenletTransport] = field(default_factory=dict)
 
     def policy(self) -> Policy:
         """Return the restart policy of the settings."""
@@ -291,12 +293,15 @@ class Tree:
         )
 
     def _server(self, address: tuple[str, int], tls: ServerTls | None) -> WebSocketServer:
+        transport = self.transports["ws" if tls is None else "wss"] = (
+            ReactorTransport(self.running)
+            if self.settings.transport == "reactor"
+            else GreenletTransport(self.running)
+        )
         return WebSocketServer(
             address,
             gate=self.gatekeeper,
-            transport=ReactorTransport(self.running)
-            if self.settings.transport == "reactor"
-            else GreenletTransport(self.running),
+            transport=transport,
             limits=self.settings.sessions,
             timers=self.context.timers,
             tls=tls,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..actors.session.charge_point import ChargePoint
     from ..actors.session.context import DurableTickets, Observer
     from ..actors.session.directory import Directory
+    from ..actors.session.meter import SessionMeter
     from ..actors.session.tickets import Ticket
     from ..config.settings import RedisSettings, Settings
     from ..protocol.actions import Version
@@ -121,6 +122,7 @@ def context_of(
     store: Store,
     spool: Spool,
     observer: Observer,
+    meter: SessionMeter,
     durable_tickets: DurableTickets | None,
     host: SystemHost,
 ) -> SessionContext:
@@ -144,6 +146,7 @@ def context_of(
         log_limit=LogLimit(timers, settings.log.repeat_s, settings.log.repeat_lines),
         durable_tickets=durable_tickets,
         host=host,
+        meter=meter,
     )
 
 

@@ -43,6 +43,8 @@ FAILED = "Handling data of connection %s failed; closing it"
 TCP_INFO = getattr(socket, "TCP_INFO", -1)  # on Linux only
 TCP_QUIET = struct.Struct("=52x2I")
 """Layout of the kernel's `struct tcp_info`: milliseconds since the last data and the last acknowledgement."""
+TCP_TRAFFIC = struct.Struct("=120x2Q")
+"""Layout of the same: bytes that were acknowledged, and bytes that were received."""
 KERNEL_TICK_S = 0.05
 """Inaccuracy of these times: the kernel counts in ticks."""
 
@@ -311,6 +313,23 @@ class SocketConnection(OutboxSocket):
             return
         if sent < len(frame):
             self._keep(frame[sent:])
+
+    @property
+    def outbox_bytes(self) -> int:
+        """Bytes that wait to be taken by the kernel."""
+        return 0 if self._outbox is None else len(self._outbox)
+
+    def traffic(self) -> tuple[int, int]:
+        """Return the bytes of its socket that came and went, as the kernel counts them; 0 where it does not.
+
+        Counting each frame here would cost more than a look now and then.
+        """
+        try:
+            info = self.sock.getsockopt(socket.IPPROTO_TCP, TCP_INFO, TCP_TRAFFIC.size)
+            went, came = TCP_TRAFFIC.unpack(info)
+        except (OSError, ValueError, AttributeError, struct.error):  # ValueError: closed under an SSL socket
+            return 0, 0
+        return came, went
 
     def close(self, code: int, reason: str = "") -> None:
         """Start the closing handshake; after `close_timeout_s` the socket is closed without the peer's part of it."""

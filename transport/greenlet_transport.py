@@ -15,6 +15,7 @@ from gevent.event import Event
 from gevent.hub import Waiter
 
 from .graceful_close import GracefulClose
+from .traffic import Traffic
 
 if TYPE_CHECKING:
     from .connection import SocketConnection
@@ -40,6 +41,7 @@ class GreenletTransport:
         self._loop = get_hub().loop
         self._running = set() if running is None else running
         self._departures = GracefulClose()
+        self.traffic = Traffic()
 
     def run(self, connection: SocketConnection, early: bytes) -> None:
         """Run a connection and return at once; `early` are bytes received before."""
@@ -99,6 +101,7 @@ class GreenletTransport:
     def ended(self, connection: SocketConnection) -> None:
         """Close the connection's socket, and wake its greenlet, which ends."""
         self._running.discard(connection)
+        self.traffic.add(connection)
         place: ConnectionWait = connection.watcher
         place.watcher.stop()
         place.watcher.close()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gevent import get_hub
 
 from .graceful_close import GracefulClose
+from .traffic import Traffic
 
 if TYPE_CHECKING:
     from .connection import SocketConnection
@@ -26,6 +27,7 @@ class ReactorTransport:
         self._loop = get_hub().loop
         self._running = set() if running is None else running
         self._departures = GracefulClose()
+        self.traffic = Traffic()
 
     def run(self, connection: SocketConnection, early: bytes) -> None:
         """Run a connection and return at once; `early` are bytes received before."""
@@ -74,6 +76,7 @@ class ReactorTransport:
     def ended(self, connection: SocketConnection) -> None:
         """Close the connection's socket."""
         self._running.discard(connection)
+        self.traffic.add(connection)
         watcher, connection.watcher = connection.watcher, None
         if watcher is not None:
             watcher.stop()

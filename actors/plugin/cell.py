@@ -133,6 +133,7 @@ class PluginCell(OrderedCell):
     def _handle(self, actor: Actor, message: Any) -> None:
         kind = type(message)
         if kind is Call:
+            message.started_at = self._now()
             actor.answer_call(message)  # type: ignore[attr-defined]
         elif self.context is None:
             super()._handle(actor, message)

@@ -106,6 +106,7 @@ class SessionActor(Actor):
         if rules is not cell.session.rules:
             self._change_version(rules)
         charge_point = cell.charge_point
+        cell.context.meter.connections[rules.version.name] += 1
         charge_point.connected_at = cell.context.clock.time()
         charge_point.peer = connection.peer
         charge_point.tls = connection.tls
@@ -177,7 +178,9 @@ class SessionActor(Actor):
         """End the calls of a lost connection; with `final` also commands that must not wait for the next one."""
         cell = self._cell
         cell.drop_calls()
-        _, on_wire = cell.session.disconnected()
+        unanswered, on_wire = cell.session.disconnected()
+        for incoming in unanswered:
+            cell.context.calls[incoming.action].unanswered += 1
         if on_wire is not None:
             cell.command_state().end(on_wire.owner, TicketState.OUTCOME_UNKNOWN, reason)
         calls = cell.session.calls
@@ -306,6 +309,7 @@ class SessionActor(Actor):
 
     def _reply(self, event: RefusedCall) -> None:
         self._cell.context.observer.count("call_refused", self._cell.charge_point.id)
+        self._cell.context.meter.rejected(self._cell.session.rules.version, event.action)
         if event.violations:
             self._cell.note_deviations(event.violations, f"refused {event.action}: ")
         if event.lost is not None:
@@ -357,7 +361,7 @@ class SessionActor(Actor):
             call.fallback_taken = True
             self._persist_registration(call, data, _status_in(incoming, data))
             return
-        cell.send(cell.session.answer(incoming, data), "answer")
+        cell.send_answer(cell.session.answer(incoming, data), call)
         if cell.context.router.watched:
             cell.tell_answer(incoming, call.transaction_id, data, fallback=False)
         connection = cell.connection
@@ -391,7 +395,7 @@ class SessionActor(Actor):
             return
         status = _status_in(incoming, message.answer)
         cell.event("registration", status)
-        cell.send(cell.session.answer(incoming, message.answer), "answer")
+        cell.send_answer(cell.session.answer(incoming, message.answer), message.call)
         if cell.context.router.watched:
             cell.tell_answer(incoming, None, message.answer, fallback=False)
         charge_point = cell.charge_point

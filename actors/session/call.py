@@ -53,6 +53,7 @@ class Call(Generic[R_co]):
         "request",
         "running",
         "shadows",
+        "started_at",
         "transaction_id",
     )
 
@@ -74,6 +75,7 @@ class Call(Generic[R_co]):
         self.transaction_id = transaction_id
         self.ordering_key = cell.urn
         self.running: greenlet | None = None  # the greenlet of its handler
+        self.started_at = incoming.received_at  # of its handler, once that runs
         self.fallback_taken = False  # true once a fallback answers in its place
 
     @property

@@ -33,11 +33,12 @@ from .messages import (
     SendCommand,
     TimePassed,
 )
+from .meter import QUICK_S
 from .recorder import Recorder
 from .tickets import TicketState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from ...protocol.errors import OcppError
     from ...protocol.events import MakeEvent
@@ -159,7 +160,7 @@ class ChargePointCell(Cell):
         if type(failure) is Failure:
             self.log(failure)
 
-    def note_deviations(self, deviations: Iterable[object], where: str = "") -> None:
+    def note_deviations(self, deviations: Sequence[object], where: str = "") -> None:
         """Count what the charge point does otherwise than the specification has it, by its text.
 
         `where` names an answer or a refused call; the items of a list are counted together then.
@@ -173,6 +174,7 @@ class ChargePointCell(Cell):
                 name = f"{name[:DEVIATION_CHARS]}..."
             counts[name if name in counts or len(counts) < DEVIATIONS_REMEMBERED else "other"] += 1
         self.context.observer.count("deviation", self.charge_point.id)
+        self.context.meter.deviated(self.session.rules.version, deviations)
 
     # -- Time ----------------------------------------------------------------------------------
 
@@ -261,11 +263,30 @@ class ChargePointCell(Cell):
     # -- Calls -----------------------------------------------------------------------------------
 
     def send(self, frame: bytes | None, kind: str = "out") -> None:
-        """Send a frame, unless it is None or there is no connection. `kind` is "answer" for a plugin's answer."""
+        """Send a frame, unless it is None or there is no connection. `kind` is "answer" for what a plugin wanted."""
         if frame is not None and self.connection is not None:
             if self.recorder is not None:
                 self.recorder.note(self.context.clock.monotonic(), kind, frame)
             self.connection.send_text(frame)
+
+    def send_answer(self, frame: bytes | None, call: Call[Any]) -> None:
+        """Send the answer of a handler to its call, and count it, unless the call is not open any more."""
+        connection = self.connection
+        if frame is None or connection is None:
+            return
+        context, incoming = self.context, call.incoming
+        # One look at the clock for the recorder and the meter.
+        now = context.clock.monotonic()
+        if self.recorder is not None:
+            self.recorder.note(now, "answer", frame)
+        connection.send_text(frame)
+        meter, waited_s = context.calls[incoming.action], now - incoming.received_at
+        if waited_s < QUICK_S:
+            meter.quick += 1
+            meter.answer_s += waited_s
+            meter.handler_s += now - call.started_at
+        else:
+            meter.answer(waited_s, now - call.started_at)
 
     def tell_answer(
         self, incoming: Incoming, transaction_id: int | None, answer: bytes | OcppError, *, fallback: bool

@@ -313,8 +313,10 @@ class SessionCommands:
             self._cell.event("ticket", f"{ticket.id} {ticket.action} {state}")
             self._cell.context.router.tell_outcome(ticket.action, TicketEnded(ticket))
             self._cell.context.observer.count(f"ticket_{state}", self._cell.charge_point.id)
+            self._cell.context.meter.command_ended(ticket)
             if pending and ticket.effect is not Effect.PENDING:
                 self._cell.context.observer.count(f"effect_{ticket.effect}", self._cell.charge_point.id)
+                self._cell.context.meter.effect_known(ticket)
             if self.expectations is not None and state is not TicketState.ANSWERED:
                 refused = state is TicketState.REFUSED and not ticket.unreadable
                 self.note_ending(ticket, Expectation.refused if refused else Expectation.unanswered)
@@ -410,3 +412,4 @@ class SessionCommands:
     def _end_effect(self, ticket: Ticket[Any], effect: Effect) -> None:
         if ticket.end_effect(effect):
             self._cell.context.observer.count(f"effect_{effect}", self._cell.charge_point.id)
+            self._cell.context.meter.effect_known(ticket)

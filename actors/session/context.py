@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..runtime.log_limit import LogLimit
+from .meter import SessionMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -408,6 +409,7 @@ class SessionContext:
         log_limit: LogLimit | None = None,
         durable_tickets: DurableTickets | None = None,
         host: SessionHost | None = None,
+        meter: SessionMeter | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.timers = timers
@@ -432,6 +434,8 @@ class SessionContext:
         self.crash_reports: deque[dict[str, object]] = deque(maxlen=CRASH_REPORTS)
         self.durable_tickets = durable_tickets  # None unless the store is durable
         self.host: SessionHost = host or NoHost()
+        self.meter = meter or SessionMeter(one.version for one in self.rules_of.values())
+        self.calls = self.meter.calls  # at hand: each call is counted
         self._apart_s = 0.0  # from the monotonic time to the Unix time
         self._apart_until = -float("inf")
 

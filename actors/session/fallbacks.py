@@ -47,6 +47,15 @@ class Fallbacks:
         self.claim_answer(incoming, code.encode())
         frame = self._cell.session.refuse(incoming, code, text, details)
         self._cell.send(frame, kind)
+        if frame is not None:
+            context = self._cell.context
+            meter, now = context.calls[incoming.action], context.clock.monotonic()
+            if kind == "answer":
+                meter.refuse(incoming.received_at, now)
+            elif code is ErrorCode.NOT_SUPPORTED:  # no plugin has a handler for it
+                meter.rejected += 1
+            else:
+                meter.fall_back(incoming.received_at, now)
         if frame is not None and self._cell.context.router.watched:
             error = OcppError(code, text, details)
             self._cell.tell_answer(incoming, None, error, fallback=kind != "answer")
@@ -182,5 +191,8 @@ class Fallbacks:
     def _send_answer(self, incoming: Incoming, transaction_id: int | None, answer: bytes) -> None:
         frame = self._cell.session.answer(incoming, answer)
         self._cell.send(frame)
+        if frame is not None:
+            context = self._cell.context
+            context.calls[incoming.action].fall_back(incoming.received_at, context.clock.monotonic())
         if frame is not None and self._cell.context.router.watched:
             self._cell.tell_answer(incoming, transaction_id, answer, fallback=True)
