@@ -19,6 +19,7 @@ from .collections import Collections
 from .event_bounds import DROPPED_AT_ONCE, LOOK_EVERY, EventBounds, decoded
 from .event_log import EventLog
 from .events import has_event
+from .meter import COUNTED, StoreFigures, StoreMeter
 from .open_transactions import OpenTransactions
 from .records import EVERYTHING, UNKNOWN_TRANSACTION, Cursor, StoredRegistration, TransactionFilter
 from .report_table import ReportTable
@@ -83,6 +84,23 @@ REGISTERED_IDS = "SELECT id FROM charge_points WHERE registration <> '' AND id >
 REGISTRATION = "SELECT registration, version FROM charge_points WHERE registration <> '' AND id = ?"
 TOLD = "item, version, action, payload, received_at"
 TOLD_OF = f"SELECT {TOLD} FROM told WHERE charge_point = ? ORDER BY item"  # noqa: S608
+READS, WRITES = "SELECT 1", "UPDATE ids SET next = next WHERE name = 'transaction' RETURNING next"
+"""Queries that show that the database answers, and that it can be written."""
+
+
+def _count(what: str, name: str) -> str:
+    return f"(SELECT count(*) FROM (SELECT 1 FROM {what} LIMIT {COUNTED}) AS {name})"  # noqa: S608 - constants
+
+
+FIGURES = "SELECT " + ", ".join(
+    (
+        _count("spool WHERE aside = 0", "spooled"),
+        _count("spool WHERE aside = 1", "letters"),
+        _count("event_dead_letters", "events"),
+        _count("transactions WHERE stop_received_at IS NULL", "going_on"),
+    )
+)
+"""Query of the `StoreFigures`."""
 
 
 class DurableStore:
@@ -109,7 +127,8 @@ class DurableStore:
         origin: str = "",
     ) -> None:
         self._bounds = bounds or EventBounds()
-        self._writer = Writer(open_, threads)
+        self.meter = StoreMeter()
+        self._writer = Writer(open_, threads, meter=self.meter)
         self.event_log = EventLog(self._writer, self._ask, origin or os.urandom(8).hex())
         self.reports = ReportTable(self._writer, self._ask)
         self.variables = VariableTable(self._writer, self._ask)
@@ -200,6 +219,32 @@ class DurableStore:
         """Refuse: a database server has a backup of its own."""
         raise NoBackup("the store is a database with a backup of its own: for PostgreSQL use pg_dump")
 
+    @property
+    def depth(self) -> int:
+        """Number of writes and reads that wait for the database."""
+        return self._writer.depth
+
+    def probe(self, then: Callable[[Exception | None], None]) -> None:
+        """Ask the database something, and after a failed commit have it write; calls back in the hub."""
+        writes = bool(self.meter.failing)
+
+        def take(_: Any, error: Exception | None) -> None:
+            if writes and error is None:
+                self.meter.failing = ""
+            then(error)
+
+        query = WRITES if writes else READS
+        self._writer.look(lambda database: database.read(query, ()), take)
+
+    def count(self, then: Callable[[StoreFigures], None]) -> None:
+        """Count records; calls back in the hub if the database answers."""
+
+        def take(rows: Any, error: Exception | None) -> None:
+            if error is None:
+                then(StoreFigures(*rows[0]))
+
+        self._writer.look(lambda database: database.read(FIGURES, ()), take)
+
     def close(self) -> None:
         """Write what is pending, and release files and threads."""
         self._writer.close()
@@ -246,6 +291,7 @@ class DurableStore:
         One that its station has named is refused if another process has given it another id meanwhile.
         """
         if transaction.open and transaction.id not in self._open:
+            self.meter.started += 1
             self._remember(as_kept(transaction))
         self._note_number(transaction.id)
         values = (*transaction_row(transaction), *self.event_log.started(transaction))
@@ -265,6 +311,7 @@ class DurableStore:
         """
         known = self._open.stored(transaction.id)
         if known is not None:
+            self.meter.transaction_ended(transaction)
             self._closed[known.id] = known.charge_point_id
             if len(self._closed) > CLOSED_LATELY:
                 self._closed.popitem(last=False)
@@ -356,6 +403,7 @@ class DurableStore:
     ) -> Receipt:
         """Store what was derived of a closed transaction, until a reading or an amendment invalidates it."""
         self._closed.pop(transaction_id, None)
+        self.meter.energy_derived(transaction_id, energy_wh)
         values = row(transaction_id, 1, energy_wh, energy_source, supported_energy_wh, flags_text(findings))
         return self._writer.append(Kind.ASSESS, values)
 

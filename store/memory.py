@@ -19,6 +19,7 @@ from .collections import Collections
 from .event_bounds import EventBounds
 from .events import CORRECTED, ENDED_KIND, STARTED_KIND
 from .memory_event_log import MemoryEventLog
+from .meter import COUNTED, StoreFigures, StoreMeter
 from .open_transactions import OpenTransactions, stored
 from .records import (
     EVERYTHING,
@@ -77,6 +78,7 @@ class MemoryStore:
         bounds: EventBounds | None = None,
         origin: str = "",
     ) -> None:
+        self.meter = StoreMeter()
         self._bounds = bounds or EventBounds()
         self.event_log = MemoryEventLog(origin, min(limit, LOGGED))
         self.reports = MemoryReports(self._append, limit)
@@ -131,6 +133,17 @@ class MemoryStore:
         """Refuse: there is no file to copy."""
         raise NoBackup("the store is memory: there is no file to copy")
 
+    depth = 0
+
+    def probe(self, then: Callable[[Exception | None], None]) -> None:
+        """Call back at once: memory always answers."""
+        then(None)
+
+    def count(self, then: Callable[[StoreFigures], None]) -> None:
+        """Call back with the numbers of records."""
+        letters = self.event_log.dead_letters(limit=COUNTED)
+        then(StoreFigures(len(self._spool), len(self._dead_letters), len(letters), len(self._open_by_id)))
+
     def close(self) -> None:
         """Do nothing: there is nothing to release."""
 
@@ -167,6 +180,7 @@ class MemoryStore:
             else:
                 order.insert(bisect_left(order, place), place)
             self.event_log.append(STARTED_KIND, transaction.start_received_at, transaction)
+            self.meter.started += 1
             if transaction.open:
                 self._open.add(transaction)
             else:
@@ -195,6 +209,7 @@ class MemoryStore:
     def stop_transaction(self, transaction: Transaction) -> Receipt:
         """Store the end of a transaction; refused if it never started, or has ended with other figures."""
         if self._open.remove(transaction.id) is not None:
+            self.meter.transaction_ended(transaction)
             closed = self._closed[transaction.id] = stored(transaction)
             at = transaction.stop_received_at or transaction.start_received_at
             self.event_log.append(ENDED_KIND, at, closed)
@@ -268,6 +283,7 @@ class MemoryStore:
     ) -> Receipt:
         """Store what was derived of a closed transaction, until a reading or an amendment invalidates it."""
         if transaction_id in self._closed:
+            self.meter.energy_derived(transaction_id, energy_wh)
             self._change(
                 transaction_id,
                 {

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..protocol.events import DomainEvent
     from .collections import Collections
     from .event_log import Elsewhere, EventDeadLetter, Origin, Position
+    from .meter import StoreFigures, StoreMeter
     from .records import (
         Cursor,
         Event,
@@ -249,6 +250,23 @@ class Store(Protocol):
 
     def follow_now(self) -> Receipt:
         """Read what other processes have changed in collections; settled when that is known here."""
+
+    @property
+    def meter(self) -> StoreMeter:
+        """Numbers of its commits and transactions, for metrics."""
+
+    @property
+    def depth(self) -> int:
+        """Number of writes and reads that wait for the database."""
+
+    def probe(self, then: Callable[[Exception | None], None]) -> None:
+        """Ask whether the database answers, and can be written if the last commit failed; calls back in the hub.
+
+        It may never call back, if the database hangs.
+        """
+
+    def count(self, then: Callable[[StoreFigures], None]) -> None:
+        """Count records for metrics; calls back in the hub if the database answers."""
 
     def backup(self, path: str) -> None:
         """Write a consistent copy of everything into a new file, readable by its owner alone; switches greenlets.

@@ -18,6 +18,7 @@ from gevent.event import AsyncResult
 
 from ..config.errors import ChargehandError
 from .gil_handoff import GilHandoff
+from .meter import StoreMeter
 from .rows import Kind
 from .store import Receipt, StoreError
 
@@ -105,8 +106,16 @@ class Writer:
     `open_` makes the database, in the thread; its errors are raised by `start`.
     """
 
-    def __init__(self, open_: Callable[[], Database], threads: Threads, *, most: int = 2000) -> None:
+    def __init__(
+        self,
+        open_: Callable[[], Database],
+        threads: Threads,
+        *,
+        most: int = 2000,
+        meter: StoreMeter | None = None,
+    ) -> None:
         self._open = open_
+        self._meter = meter or StoreMeter()
         self._threads = threads
         self._most = most  # jobs of one batch
         self._jobs: deque[PendingWrite | Question] = deque()
@@ -139,6 +148,11 @@ class Writer:
         except Exception:
             self.close()
             raise
+
+    @property
+    def depth(self) -> int:
+        """Number of writes and reads that wait for the thread."""
+        return len(self._jobs)
 
     def append(self, kind: Kind, row: Row) -> Receipt:
         """Hand over a row to be stored; its receipt is settled when it is durable."""
@@ -263,7 +277,11 @@ class Writer:
     def _do(self, database: Database, batch: list[PendingWrite | Question]) -> None:
         writes = [job for job in batch if type(job) is PendingWrite]
         if writes:
-            store(database, writes)
+            begun = monotonic()
+            try:
+                store(database, writes)
+            finally:
+                self._meter.committed(monotonic() - begun, len(writes), _why_none(writes))
         if len(writes) == len(batch):
             return
         for job in batch:
@@ -277,6 +295,14 @@ class Writer:
     def _fail(batch: list[PendingWrite | Question], error: Exception) -> None:
         for job in batch:
             job.failure = error
+
+
+def _why_none(writes: Sequence[PendingWrite]) -> str:
+    """Return why no row of a batch is durable, though no row is to blame; "" if one is."""
+    first = writes[0].failure
+    if all(getattr(job.failure, "passing", False) for job in writes):
+        return str(first)
+    return ""
 
 
 def _end(watcher: Any) -> None:

@@ -57,6 +57,7 @@ class Consumer:
     ) -> None:
         self.name = name
         self.kinds = frozenset(kinds)
+        self.taken = 0  # events that were handed out and done, or will never be
         self._sorted_already = sorted_already
         self._attempts = attempts
         self._delay_s = delay_s
@@ -184,6 +185,7 @@ class Consumer:
     def done(self, delivery: Delivery) -> None:
         """Note that an event was taken, or will never be."""
         charge_point_id = delivery.event.charge_point_id
+        self.taken += 1
         queue = self._queues[charge_point_id]
         queue.popleft()
         del self._undone[delivery.origin][delivery.number]

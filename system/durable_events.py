@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from gevent.event import AsyncResult
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
 RETRY_S = 30.0
 """Seconds that a consumer has to take the event of a dead letter."""
+
+
+class ConsumerProgress(NamedTuple):
+    """Progress of a consumer: events that it has taken since the start, and those that wait for it."""
+
+    name: str
+    taken: int
+    waiting: int
 
 
 class EventNotDelivered(ChargehandError):
@@ -124,6 +132,11 @@ class DurableEvents:
         if not told.ready():
             raise EventNotDelivered(f"its consumer has not taken dead event {number} within {RETRY_S:g} s")
         told.get()
+
+    def progress(self) -> list[ConsumerProgress]:
+        """List how far the consumers of this process are."""
+        actor: Any = None if self._cell is None else self._cell.actor
+        return [] if actor is None else actor.progress()
 
     def consumers_changed(self) -> None:
         """Note that plugins were started or stopped."""

@@ -24,6 +24,7 @@ from .by_hand import DeadLetterNotFound
 from .consumer import UNREAD, Consumer
 from .durable_events import (
     ChargePointMoved,
+    ConsumerProgress,
     ConsumersChanged,
     EventNotDelivered,
     Listening,
@@ -224,6 +225,17 @@ class EventConsumers(Actor):
             return super().on_receive(message)
         handle(message)
         return None
+
+    def progress(self) -> list[ConsumerProgress]:
+        """List how far each consumer is; events of no interest to it count until they are read."""
+        number, last = self._log.number, self._log.last
+        found = []
+        for name, entry in self._entries.items():
+            state = entry.state
+            own = max(0, last - state.position(number)) if state.follows(number) else 0
+            others = sum(state.undone(origin) for origin in state.origins if origin != number)
+            found.append(ConsumerProgress(name, state.taken, own + others))
+        return found
 
     def _grew(self, _: LogGrew) -> None:
         self._growing = False
