@@ -7,7 +7,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from ..testing.replay import NotARecording, Replay
+from ..testing.recording import NotARecording
+from ..testing.replay import Replay
 from .api import OK, asks_server, why
 from .escape import as_json, escaped_json
 from .failures import FAILED, CommandFailed, CommandMisused

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .answers import Answerer
     from .backlog import Backlog
     from .connection import Backoff
+    from .memory_client import Dial
     from .transactions import Transaction
 
 R = TypeVar("R", bound="Message")
@@ -48,7 +49,8 @@ class ChargePoint:
     central system's. `compression` offers it in the handshake. `id_prefix` stands before the numbers of its messages,
     which start again with each boot; it is random by default. `timeout_s` is how long it waits for an answer.
     `record_limit` bounds the record. `timers` and their clock give it the time of everything but network timeouts and
-    reconnection. It belongs to the hub, so to the native thread, that it is made in.
+    reconnection. `dial` makes its connections without a network, as a `testing.Stage` does. It belongs to the hub, so
+    to the native thread, that it is made in.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class ChargePoint:
         close_timeout_s: float = 2.0,
         record_limit: int = 1000,
         timers: Timers | None = None,
+        dial: Dial | None = None,
     ) -> None:
         self._core = core = SimulatorCore(
             url,
@@ -94,6 +97,7 @@ class ChargePoint:
             close_timeout_s=close_timeout_s,
             record_limit=record_limit,
             timers=timers,
+            dial=dial,
             opened=self._opened,
             lost=self._lost,
         )

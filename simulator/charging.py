@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .jobs import Jobs
 
 CHARGING_W = 11_000
-"""Power that a vehicle takes, for periodic meter values."""
+"""Power that a vehicle takes where no profile limits it, for periodic meter values."""
 
 ACCEPTED = v16.AuthorizationStatus.ACCEPTED
 SUSPENSIONS = (v16.ChargePointStatus.SUSPENDED_EV, v16.ChargePointStatus.SUSPENDED_EVSE)
@@ -228,11 +228,13 @@ class Charging:
         self.tell(connector)
 
     def _sample(self) -> None:
-        seconds = self._configuration.integer("MeterValueSampleInterval")
+        seconds, now = self._configuration.integer("MeterValueSampleInterval"), self._jobs.now()
         for connector in self.connectors:
             if connector.transaction is not None:
-                wh = 0 if connector.suspended else CHARGING_W * seconds // 3600
-                self._jobs.start(self.meter, connector.id, wh)
+                watts = (
+                    0 if connector.suspended else min(CHARGING_W, self.profiles.limit_w(connector.id, now))
+                )
+                self._jobs.start(self.meter, connector.id, watts * seconds // 3600)
 
     # -- Telling ---------------------------------------------------------------------------------
 

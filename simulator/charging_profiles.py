@@ -122,6 +122,13 @@ class InstalledProfiles:
             charging_schedule_period=tuple(periods),
         )
 
+    def limit_w(self, connector_id: int, now: dt.datetime) -> int:
+        """Return the watts that a vehicle may take at a connector now."""
+        transaction = self._connectors[connector_id].transaction
+        return int(
+            self._limit(connector_id, now if transaction is None else transaction.started_at, now).watts
+        )
+
     def _limit(self, connector_id: int, begun: dt.datetime, at: dt.datetime) -> PowerLimit:
         """Return the lowest limit of the hardware, the charge point, and the connector's transaction."""
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from ..protocol.actions import Request
     from ..protocol.session import Incoming
-    from .client import Client
     from .conversation import Conversation
+    from .memory_client import AnyClient
     from .message_log import MessageLog
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class SimulatorConnection:
 
     def __init__(
         self,
-        dial: Callable[[], Client],
+        dial: Callable[[], AnyClient],
         conversation: Conversation,
         record: MessageLog,
         *,
@@ -82,14 +82,14 @@ class SimulatorConnection:
         self._lost = lost
         self._close_timeout_s = close_timeout_s
         self._chance = random.Random()  # noqa: S311 - jitter
-        self._client: Client | None = None
+        self._client: AnyClient | None = None
         self._listener: Greenlet[..., None] | None = None  # listens, or dials again
-        self._leaving: Client | None = None  # the one that we are closing ourselves
-        self._left: list[Client] = []  # abandoned: open for the peer, dead for us
+        self._leaving: AnyClient | None = None  # the one that we are closing ourselves
+        self._left: list[AnyClient] = []  # abandoned: open for the peer, dead for us
         self._closing = Event()
 
     @property
-    def client(self) -> Client | None:
+    def client(self) -> AnyClient | None:
         """The current connection's WebSocket; None while offline."""
         return self._client
 
@@ -114,12 +114,12 @@ class SimulatorConnection:
         self._listener = gevent.spawn(self._listen, client)
         self._opened()
 
-    def _listen(self, client: Client) -> None:
+    def _listen(self, client: AnyClient) -> None:
         self._conversation.listen(client, self._take)
         if self._detach(client) and client is not self._leaving:
             self._keep_dialling()
 
-    def _detach(self, client: Client) -> bool:
+    def _detach(self, client: AnyClient) -> bool:
         if self._client is not client:
             return False
         self._client = None
@@ -216,7 +216,7 @@ class InjectedFaults:
         self._conversation = conversation
         self._sent_twice = 0
 
-    def _client(self) -> Client:
+    def _client(self) -> AnyClient:
         client = self._connection.client
         if client is None:
             raise Disconnected("there is no connection")

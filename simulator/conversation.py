@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..protocol.actions import Request, Version
     from ..protocol.errors import ErrorCode
     from ..protocol.message import Message
-    from .client import Client
+    from .memory_client import AnyClient
     from .message_log import MessageLog
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Conversation:
         self, record: MessageLog, *, version: Version, id_prefix: str, timeout_s: float, strict: bool
     ) -> None:
         self.version = version
-        self.client: Client | None = None  # None while offline
+        self.client: AnyClient | None = None  # None while offline
         self.ignored: dict[str, int] = {}  # frames that could not be answered, by reason
         self.late_answers = 0
         self._record = record
@@ -66,11 +66,11 @@ class Conversation:
 
     # -- The connection --------------------------------------------------------------------------
 
-    def attach(self, client: Client) -> None:
+    def attach(self, client: AnyClient) -> None:
         """Talk over this client from now on."""
         self.client = client
 
-    def listen(self, client: Client, take: Callable[[Incoming], None]) -> None:
+    def listen(self, client: AnyClient, take: Callable[[Incoming], None]) -> None:
         """Read until the connection is over; `take` gets the CALLs and must not block."""
         while (texts := client.receive()) is not None:
             for text in texts:

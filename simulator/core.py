@@ -17,6 +17,7 @@ from .client import Client, client_context
 from .connection import InjectedFaults, SimulatorConnection
 from .conversation import Conversation
 from .jobs import Jobs
+from .memory_client import MemoryClient
 from .message_log import MessageLog
 from .signing_keys import load_certificate
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from .answers import Answerer
     from .certificates import Certificates
     from .connection import Backoff
+    from .memory_client import AnyClient, Dial
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +65,7 @@ class SimulatorCore:
         close_timeout_s: float,
         record_limit: int,
         timers: Timers | None,
+        dial: Dial | None,
         opened: Callable[[], None],
         lost: Callable[[], None],
     ) -> None:
@@ -72,6 +75,7 @@ class SimulatorCore:
         self._tls = client_context(cafile) if tls is None and cafile is not None else tls
         self._subprotocols = tuple(subprotocols)
         self._compression = compression
+        self._dial_in_memory = dial
         self._connect_timeout_s = connect_timeout_s
         self.answers: dict[str, Answerer] = {}
         self.jobs = Jobs(identity, timers)
@@ -122,7 +126,9 @@ class SimulatorCore:
                 self._tls = client_context()
             load_certificate(self._tls, certificates.own, certificates.key)
 
-    def _dial(self) -> Client:
+    def _dial(self) -> AnyClient:
+        if self._dial_in_memory is not None:
+            return MemoryClient(self._dial_in_memory(self.identity, self._subprotocols))
         headers = {}
         if self.password is not None:
             password = self.password.encode() if isinstance(self.password, str) else self.password

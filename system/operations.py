@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..actors.plugin.cell import PluginCell
-from ..actors.session.recorder import Recorder
+from ..actors.session.recorder import recording_of
 from ..config.errors import ChargehandError
 from ..protocol.session import Registration
 from ..supervisor.plugins import PluginSupervisor, ReleasePlugin
@@ -62,7 +62,6 @@ class Operations:
     def __init__(
         self,
         *,
-        policy: str,
         store: Store,
         registry: TicketRegistry,
         directory: Directory,
@@ -72,7 +71,6 @@ class Operations:
         router: Router,
         plugins_cell: Callable[[], Cell | None],
     ) -> None:
-        self._policy = policy
         self._store = store
         self._registry = registry
         self._directory = directory
@@ -101,21 +99,7 @@ class Operations:
     def recording(self, charge_point_id: str) -> str | None:
         """Return the recording of a charge point as lines of JSON, redacted; None if it is not known."""
         cell = self._directory.find(charge_point_id)
-        if cell is None:
-            return None
-        rules = self._context.rules
-        head = {
-            "charge_point": charge_point_id,
-            "version": cell.charge_point.version,
-            "policy": self._policy,
-            "accept_unbooted": rules.accept_unbooted,
-            "answer_transactions_unregistered": rules.answer_transactions_unregistered,
-            "fallback_id_tag_status": self._context.id_tag_status,
-            "time": self._clock.time(),
-            "monotonic": self._clock.monotonic(),
-        }
-        recorder = cell.recorder or Recorder(0)
-        return recorder.dump(head)
+        return None if cell is None else recording_of(cell)
 
     def frames(self, charge_point_id: str, after: float | None) -> RecentFrames | None:
         """Return the rows of a charge point's recorder since a time; None if it is not known, or records nothing."""

@@ -293,7 +293,6 @@ class Parts:
             kept=settings.bulk.kept,
         )
         self.operations = Operations(
-            policy=settings.policy,
             store=self.store,
             registry=self.registry,
             directory=self.directory,

@@ -61,6 +61,7 @@ class MemoryConnection:
         self._held: deque[bytes] = deque()  # messages of the charge point while reading was paused
         self._last_id = 0
         self._settle = settle
+        self._changed = nothing
 
     # -- The system's end --------------------------------------------------------------------------
 
@@ -69,12 +70,14 @@ class MemoryConnection:
         if self.closed_with is None:
             self.frames.append(data)
             self._untaken.append(data)
+            self._changed()
 
     def close(self, code: int, reason: str = "") -> None:
         """Close it at once: the charge point here always agrees."""
         if self.closed_with is None:
             self.closed_with = (code, reason)
             self.paused = False
+            self._changed()
             if self.receiver is not None:
                 self.receiver.closed(self, code, reason)
 
@@ -129,6 +132,10 @@ class MemoryConnection:
     def refuse(self, call: list[Any], code: str = "GenericError", description: str = "") -> None:
         """Answer a CALL of the system's with a CALLERROR."""
         self.send([4, call[1], code, description, {}])
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call back when a frame has come from the system, and when it has closed the connection."""
+        self._changed = changed
 
     def hang_up(self, code: int = CLOSE_ABNORMAL, reason: str = "") -> None:
         """Be gone: by default without a word, as when a cable is cut."""

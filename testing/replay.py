@@ -9,22 +9,19 @@ and writes.
 from __future__ import annotations
 
 import itertools
-import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..actors.plugin.plugin import Plugin, passive
 from ..actors.session.messages import TimePassed
 from ..actors.session.tickets import TicketState
-from ..config.errors import ChargehandError
 from ..protocol.actions import Sender
 from ..protocol.errors import ErrorCode, InvalidPayload, OcppError, read_code
-from ..protocol.frames import looks_like_answer, mend
+from ..protocol.frames import looks_like_answer
 from ..protocol.payload import typed
 from ..protocol.session import Registration, SessionRules
-from ..protocol.versions import VERSIONS, version_named
 from .clock import ManualClock
+from .recording import CALL, OUR_ID, RESULT, NotARecording, Recording, id_in, parsed
 from .stage import Stage
 
 if TYPE_CHECKING:
@@ -36,14 +33,8 @@ if TYPE_CHECKING:
     from ..protocol.actions import Version
     from .connection import MemoryConnection
 
-CALL, RESULT, ERROR = 2, 3, 4
-OUR_ID = re.compile(r"""^([^,]*,\s*"?)([^",\s\]]+)""")
 NEVER_S = 1e12
 """Time-out that never passes: deadlines come from the recording."""
-
-
-class NotARecording(ChargehandError, ValueError):
-    """The lines are not those of a flight recorder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,44 +68,40 @@ class Replay:
     """Replay of a recording. `fly` returns the differences; none means that the session behaves as it did."""
 
     def __init__(self, lines: Iterable[str]) -> None:
+        self._recording = recording = Recording(lines)
+        head = recording.head
         try:
-            head, *rows = (json.loads(line) for line in lines if line.strip())
-            self._charge_point_id: str = head["charge_point"]
-            self._time = head["time"] - head["monotonic"]
-            self._registration = Registration(head["registration"]) if head.get("registration") else None
-            name = head.get("version") or next(iter(VERSIONS.values())).name
-            version = version_named(VERSIONS, name)
-            if version is None:
-                raise NotARecording(f"the recording is of OCPP {name}, which is not spoken here")
             self._rules = SessionRules(
-                version=version,
+                version=recording.version,
                 strict=head["policy"] == "strict",
                 accept_unbooted=head.get("accept_unbooted", True),
                 answer_transactions_unregistered=head.get("answer_transactions_unregistered", True),
                 default_deadline_s=NEVER_S,
             )
-            self._id_tag_status: str = head.get("fallback_id_tag_status", "Accepted")
-            self._rows = _whole([row for row in rows if row["kind"] in _Play.steps])
-        except (ValueError, KeyError, TypeError) as error:
+        except KeyError as error:
             raise NotARecording(f"this is not a flight record: {error!r}") from error
+        self._id_tag_status: str = head.get("fallback_id_tag_status", "Accepted")
 
     def fly(self) -> list[Difference]:
         """Feed it to a fresh session."""
-        if not self._rows:
+        recording = self._recording
+        if not recording.rows:
             return []
-        start = float(self._rows[0]["at"])
+        start = float(recording.rows[0]["at"])
         waiting: dict[str, list[Later[Any]]] = {}
         stage = Stage(
             _answering_class(self._rules.version).spec(waiting),
             rules=self._rules,
-            clock=ManualClock(self._time + start, start),
+            clock=ManualClock(recording.time + start, start),
             command_timeout_s=NEVER_S,
             id_tag_status=self._id_tag_status,
             inbox_limit=10**9,
             calls_in_flight_limit=10**9,
         )
         with stage:
-            return _Play(stage, self._charge_point_id, self._registration, waiting).play(self._rows)
+            return _Play(stage, recording.charge_point_id, recording.registration, waiting).play(
+                recording.rows
+            )
 
 
 class _Play:
@@ -185,14 +172,14 @@ class _Play:
         connection.send(data)
 
     def _out(self, data: str) -> None:
-        frame = _parse(data)
+        frame = parsed(data)
         if frame is not None and frame[0] == CALL:
             self._call(frame)
         self._compare(frame)
 
     def _answer(self, data: str) -> None:
-        frame = _parse(data)
-        calls = self._waiting.get(_id_in(data)) if frame is not None else None
+        frame = parsed(data)
+        calls = self._waiting.get(id_in(data)) if frame is not None else None
         if calls and frame is not None:
             call = calls.pop(0)
             if frame[0] == RESULT:
@@ -218,7 +205,7 @@ class _Play:
 
     def _fallback(self, data: str) -> None:
         """Replay a fallback answer, unless the session has given it by itself."""
-        unique_id, _, why = _parse(data) or ("", "", "")
+        unique_id, _, why = parsed(data) or ("", "", "")
         for incoming in list(self._cell.session.incoming):
             if incoming.unique_id == unique_id:
                 calls = self._waiting.get(unique_id, [])
@@ -275,37 +262,3 @@ class _Play:
             elif frame[1] == recorded[1]:
                 return self._sent.pop(place)
         return None
-
-
-def _whole(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows without the answers at the beginning whose CALL the recorder had no room for any more."""
-    asked: set[str] = set()
-    unread: list[str] = []  # it may have been a CALL, and was answered if its id could be read
-    kept = []
-    for row in rows:
-        frame = _parse(row["data"])
-        if row["kind"] == "in" and frame is None:
-            unread.append(row["data"])
-        elif row["kind"] == "in" and frame is not None:
-            asked.add(frame[1])
-        elif row["kind"] in ("out", "answer") and frame is not None and frame[0] in (RESULT, ERROR):
-            quoted = json.dumps(frame[1])
-            if frame[1] not in asked and not any(quoted in text for text in unread):
-                continue
-        kept.append(row)
-    return kept
-
-
-def _id_in(data: str) -> str:
-    """Return the message id of a frame of ours, as text also where it is a number."""
-    frame, _ = mend(data.encode())
-    return str(getattr(frame, "unique_id", ""))
-
-
-def _parse(data: str) -> list[Any] | None:
-    try:
-        frame = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    named = isinstance(frame, list) and len(frame) > 1 and isinstance(frame[1], str | int | float)
-    return frame if named else None

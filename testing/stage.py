@@ -7,13 +7,16 @@
             assert answer == [3, "1", {"idTagInfo": {"status": "Accepted"}}]
 
 The sessions, the plugins and everything between them are the real ones; the supervisors, the replay of what fallbacks
-acknowledged, and the sockets are left out. Nothing waits: after each step everything that can run has run.
+acknowledged, and the sockets are left out. Nothing waits: after each step everything that can run has run. Simulated
+charge points may stand on it too, and an hour of charging takes as long as its messages do.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import gevent
 
@@ -32,23 +35,39 @@ from ..actors.session.charge_point import ChargePoint
 from ..actors.session.commands import CommandDefaults, make_ticket
 from ..actors.session.context import SessionContext
 from ..actors.session.messages import CancelCommand, SendCommand, TicketEnded
+from ..actors.session.recorder import recording_of
 from ..actors.session.tickets import Ticket, TicketRegistry, TicketState
 from ..config.sessions import SessionSettings
+from ..config.settings import Settings
+from ..protocol.payload import typed
 from ..protocol.session import Registration, Session, SessionRules
 from ..protocol.versions import VERSIONS
 from ..protocol.websocket import CloseCode
+from ..simulator.models import MODELS
 from ..store.memory import MemoryStore
+from ..system.assessment import Assessment, limits_of
+from ..system.event_reader import EventReader
+from ..system.tree import load_class, spec_of
 from .clock import ManualClock
-from .connection import MemoryConnection
+from .connection import CALL, MemoryConnection, nothing
+from .events import StageEvents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..actors.plugin.plugin import Plugin
     from ..actors.session.charge_point import ChargePoint
+    from ..protocol.actions import Request
+    from ..protocol.message import Message
+    from ..simulator.models import AnyChargePoint
     from ..store.store import Receipt, Store
 
+P = TypeVar("P", bound="Plugin")
+R = TypeVar("R", bound="Message")
+
 CLOSE_POLICY = CloseCode.POLICY_VIOLATION
+RECORDER_BYTES = 1 << 24
+"""Bound of what is recorded of a charge point: more than a test will want."""
 QUIET_PASSES = 8
 """So many times in a row the hub must have nothing to run before a stage counts as settled."""
 
@@ -56,13 +75,17 @@ QUIET_PASSES = 8
 class Stage(PluginSystem):
     """System without sockets and supervisors, for tests. Use it with `with`, or `start` and `stop` it.
 
-    `plugins` are specs or classes; the first that claims an action answers it. A handler may send active calls with
-    `self.system`, which is the stage. `counts` has how often what happened, `limits` are those of `SessionContext`.
+    `plugins` are specs or classes; the first that claims an action answers it. With `bundled` those that come with
+    chargehand answer what no other does, so that there are transactions and their events. A handler may send active
+    calls with `self.system`, which is the stage. `counts` has how often what happened, `limits` are those of
+    `SessionContext`. `rules` are those of the only version of OCPP that it speaks; without them it speaks all.
     """
 
     def __init__(
         self,
         *plugins: PluginSpec | type[Plugin],
+        bundled: bool = False,
+        settings: Settings | None = None,
         rules: SessionRules | None = None,
         store: Store | None = None,
         clock: ManualClock | None = None,
@@ -74,8 +97,12 @@ class Stage(PluginSystem):
         self.counts: Counter[str] = Counter()
         self.plugins: list[PluginCell] = []
         self.cells: dict[str, ChargePointCell] = {}
+        self.connections: dict[str, list[MemoryConnection]] = {}  # of each charge point, oldest first
         self.crashes: list[Exit] = []  # of sessions; the next step raises the first of them
-        self._specs = [plugin if isinstance(plugin, PluginSpec) else plugin.spec() for plugin in plugins]
+        self.settings = settings or Settings()
+        self._specs = [spec_of(plugin) for plugin in plugins]
+        self._bundled = bundled
+        self._simulated: list[AnyChargePoint] = []
         defaults = SessionSettings()
         self._limits = CommandDefaults(
             command_timeout_s, defaults.command_expires_s, defaults.effect_timeout_s
@@ -83,20 +110,28 @@ class Stage(PluginSystem):
         self._tickets = TicketRegistry("stage")
         self._scheduler = Scheduler()
         self._router = Router()
-        timers = Timers(self.clock)
-        self.clock.drive(timers)
+        self.timers = Timers(self.clock)
+        self.clock.drive(self.timers)
+        all_rules = (
+            [SessionRules(version=version) for version in VERSIONS.values()] if rules is None else [rules]
+        )
+        versions = {one.version.subprotocol: one.version for one in all_rules}
+        more_rules = {one.version.subprotocol: one for one in all_rules[1:]}
         # No redelivery is attached: messages behind a spooled one go to their plugin at once.
-        rules = rules or SessionRules(version=next(iter(VERSIONS.values())))
-        self.spool = Spool(self.store, [rules.version])
+        self.spool = Spool(self.store, versions.values())
+        assessment = Assessment(
+            self.store, versions, limits_of(self.settings.back_office), self.settings.naive_zone
+        )
+        self.events = StageEvents(EventReader(self.store, assessment), self._router, self.timers)
         self.context = SessionContext(
-            rules=rules,
+            rules=all_rules[0],
             scheduler=self._scheduler,
-            timers=timers,
+            timers=self.timers,
             router=self._router,
             store=self.store,
             spool=self.spool,
             observer=self,
-            **limits,
+            **({"recorder_bytes": RECORDER_BYTES, "more_rules": more_rules} | limits),
         )
 
     @property
@@ -128,16 +163,27 @@ class Stage(PluginSystem):
                 self.stop()
 
     def _start_plugins(self) -> None:
-        versions = [rules.version for rules in self.context.rules_of.values()]
         for spec in self._specs:
-            now, context = self.clock.monotonic, self.context
-            cell = PluginCell(self._scheduler, spec, self, self._plugin_ended, now, context=context)
-            self._router.add_plugin(cell, versions, last_resort=True)
-            self.plugins.append(cell)
-            cell.start()
+            self._start_plugin(spec)
+        for class_name in self.settings.bundled_plugins if self._bundled else ():
+            bundled: PluginSpec | None = load_class(class_name).bundled(self.settings, self.store)
+            if bundled is not None:
+                timed = "now" in inspect.signature(bundled.plugin).parameters
+                options = {**bundled.kwargs, "now": self.context.now} if timed else bundled.kwargs
+                self._start_plugin(replace(bundled, kwargs=options))
+
+    def _start_plugin(self, spec: PluginSpec) -> None:
+        versions = [rules.version for rules in self.context.rules_of.values()]
+        now, context = self.clock.monotonic, self.context
+        cell = PluginCell(self._scheduler, spec, self, self._plugin_ended, now, context=context)
+        self._router.add_plugin(cell, versions, last_resort=True)
+        self.plugins.append(cell)
+        cell.start()
 
     def stop(self) -> None:
         """End everything; handlers that are blocked are killed."""
+        for charge_point in self._simulated:
+            charge_point.close()
         for session in self.cells.values():
             session.kill()
             session.end()
@@ -166,18 +212,97 @@ class Stage(PluginSystem):
         One that has a connection gets a second one, which takes over. `registration` is what the store would know of a
         new one; `subprotocol` is the agreed one, empty for that of the stage's first version.
         """
+        connection = self.attach(
+            charge_point_id, name=name, registration=registration, subprotocol=subprotocol, settle=self.settle
+        )
+        self.settle()
+        return connection
+
+    def simulate(
+        self,
+        charge_point_id: str,
+        *,
+        version: str = "",
+        connectors: int = 2,
+        interval_s: int = 60,
+        misbehaviour: Iterable[str] = (),
+        **options: Any,
+    ) -> AnyChargePoint:
+        """Make a simulated charge point that stands on the stage; it has connected and booted.
+
+        It speaks the version of this name, by default the first. Its time is that of the stage: while a vehicle
+        charges, `advance` makes its meter values, one each `interval_s` seconds. `connectors` are EVSEs where there are
+        such, `misbehaviour` names faults that it shows, `options` are those of its class in `simulator`.
+        """
+
+        def dial(identity: str, subprotocols: Sequence[str]) -> MemoryConnection:
+            agreed = next((name for name in subprotocols if name in self.context.rules_of), None)
+            if agreed is None:
+                raise ConnectionRefusedError(f"the stage speaks none of {', '.join(subprotocols)}")
+            return self.attach(identity, subprotocol=agreed)
+
+        model = MODELS[version or next(iter(MODELS))]
+        charge_point: AnyChargePoint = model.make(
+            "ws://stage",
+            charge_point_id,
+            connectors,
+            interval_s,
+            misbehaviour,
+            timers=self.timers,
+            dial=dial,
+            **options,
+        )
+        self._simulated.append(charge_point)
+        charge_point.connect()
+        charge_point.boot()
+        self.settle()
+        return charge_point
+
+    def attach(
+        self,
+        charge_point_id: str,
+        *,
+        name: str = "",
+        registration: Registration | None = None,
+        subprotocol: str = "",
+        settle: Callable[[], None] = nothing,
+    ) -> MemoryConnection:
+        """Connect a charge point as `connect` does, for a player: it lets the others run itself, with `settle`."""
         cell = self.cells.get(charge_point_id)
         known = cell is not None and not cell.ended
         if cell is None or not known:
             cell = self._new(charge_point_id, name, registration)
-        connection = MemoryConnection(cell, subprotocol=subprotocol, settle=self.settle)
+        connection = MemoryConnection(cell, subprotocol=subprotocol, settle=settle)
+        self.connections.setdefault(charge_point_id, []).append(connection)
         old = cell.attach(connection)
         if old is not None:
             old.close(CLOSE_POLICY, "a newer connection took over")
         if not known:
             cell.start(wait=False)
-        self.settle()
         return connection
+
+    def actor(self, plugin: type[P]) -> P:
+        """Return the running instance of a plugin. Raises LookupError if there is none."""
+        for cell in self.plugins:
+            if isinstance(cell.actor, plugin):
+                return cell.actor
+        raise LookupError(f"no {plugin.__name__} runs on the stage")
+
+    def recording(self, charge_point_id: str) -> str:
+        """Return the recording of a charge point that has connected, as `Recording` and `Replay` read it."""
+        return recording_of(self.cells[charge_point_id])
+
+    def sent(self, charge_point_id: str, request: type[Request[R]]) -> list[Request[R]]:
+        """Return the requests of a kind that a charge point was sent, oldest first: `v16.UnlockConnector`."""
+        action: Any = request.__action__
+        frames = [
+            frame for connection in self.connections.get(charge_point_id, ()) for frame in connection.sent()
+        ]
+        return [
+            typed(action.request, frame[3])
+            for frame in frames
+            if frame[0] == CALL and frame[2] == action.name
+        ]
 
     def _new(self, charge_point_id: str, name: str, registration: Registration | None) -> ChargePointCell:
         context = self.context
@@ -258,6 +383,8 @@ class Stage(PluginSystem):
     def settle(self) -> None:
         """Let everything run that can. Raises what crashed a session, for that is always a fault."""
         self._let_run()
+        while self.events.deliver():
+            self._let_run()
         if self.crashes:
             failure = self.crashes.pop(0).failure
             raise failure.error if failure is not None else AssertionError("a session ended")

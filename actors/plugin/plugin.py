@@ -22,9 +22,11 @@ from ...protocol.events import LIVE, DomainEvent
 from ..runtime.actor import Actor
 from ..runtime.failure import Failure, attempt
 from ..runtime.hub_view import HubView
+from ..runtime.native_pool import in_hub
 from ..runtime.threads import native_thread
 from ..session.call import AnsweredCall, Call
 from ..session.messages import AnswerSent, EventPublished, TicketEnded
+from .alarm import Alarm
 from .authentication import AttemptShown, ConnectionAttempt
 from .delivered_event import DeliveredEvent
 from .detached_call import RedeliveredCall
@@ -32,12 +34,14 @@ from .passed_call import PassedCall
 from .shadow import MutedSystem, ShadowCall
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Mapping
 
     from ...protocol.actions import Action, Request
     from ...protocol.errors import OcppError
     from ...protocol.message import Message
     from ..runtime.cell import Cell
+    from ..session.context import SessionContext
     from ..session.tickets import Ticket
     from .plugin_system import PluginSystem
 
@@ -374,6 +378,43 @@ class Plugin(Actor):
         inlet = cell.scheduler.inlet
         return system if native_thread() == inlet.thread else cast("PluginSystem", HubView(system, inlet))
 
+    def now(self) -> dt.datetime:
+        """Return the UTC time by the system's clock, which a test may move."""
+        return self._surroundings.now()
+
+    def call_later(self, seconds: float, function: Callable[..., object], *arguments: Any) -> Alarm:
+        """Call a method of this plugin in so many seconds by the system's clock, as a message of its own.
+
+        An exception that leaves it is logged. Nothing happens if the plugin has ended by then; a plugin that is started
+        again sets its alarms again, in `on_start`. `cancel` what is returned to leave it undone.
+        """
+        cell: Any = self._cell
+        context = self._surroundings
+        alarm = Alarm(self, function, arguments)
+
+        def due() -> None:
+            if not alarm.cancelled and not cell.ended:
+                cell.tell(alarm)
+
+        def start() -> None:
+            context.timers.call_at(context.clock.monotonic() + seconds, due)
+
+        in_hub(cell.scheduler.inlet, start)
+        return alarm
+
+    @property
+    def _surroundings(self) -> SessionContext:
+        context: SessionContext | None = getattr(self._cell, "context", None)
+        if context is None:
+            raise RuntimeError(f"{self} was not started by a system")
+        return context
+
+    def _due(self, alarm: Alarm) -> None:
+        if alarm.plugin is self:
+            outcome = attempt(alarm.run)
+            if type(outcome) is Failure:
+                self._cell.log(outcome)
+
     def receive(self, message: Any) -> Any:
         """Handle a call or an event; pykka handles its own messages."""
         kind = type(message)
@@ -392,6 +433,8 @@ class Plugin(Actor):
             return self._hear(message.event, "on", type(message.event).__name__)
         if kind is AttemptShown:
             return self._authenticate(message)
+        if kind is Alarm:
+            return self._due(message)
         if kind is TicketEnded:
             ticket = message.ticket
             return self._hear(ticket, "outcome", ticket.action, "*", version=ticket.version)

@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 import re
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .cell import ChargePointCell
 
 ROW_BYTES = 120
 """Estimated size of a row without its data, in bytes."""
@@ -144,6 +147,23 @@ class Recorder:
         """Return all rows as lines of JSON after a header line, as `chargehand replay` reads them."""
         head = {**head, "registration": self.registration}
         return "\n".join(json.dumps(row, ensure_ascii=False) for row in [head, *self.rows()]) + "\n"
+
+
+def recording_of(cell: ChargePointCell) -> str:
+    """Return the recording of a charge point, as `chargehand replay` reads it, without its secrets."""
+    context = cell.context
+    rules, clock = context.rules, context.clock
+    head = {
+        "charge_point": cell.charge_point.id,
+        "version": cell.charge_point.version,
+        "policy": "strict" if rules.strict else "lenient",
+        "accept_unbooted": rules.accept_unbooted,
+        "answer_transactions_unregistered": rules.answer_transactions_unregistered,
+        "fallback_id_tag_status": context.id_tag_status,
+        "time": clock.time(),
+        "monotonic": clock.monotonic(),
+    }
+    return (cell.recorder or Recorder(0)).dump(head)
 
 
 @lru_cache(maxsize=4)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ..answers import Answerer
     from ..backlog import Backlog
     from ..connection import Backoff
+    from ..memory_client import Dial
     from .evses import Evse
     from .transactions import StationTransaction
 
@@ -91,6 +92,7 @@ class Station:
         close_timeout_s: float = 2.0,
         record_limit: int = 1000,
         timers: Timers | None = None,
+        dial: Dial | None = None,
     ) -> None:
         self._core = core = SimulatorCore(
             url,
@@ -109,6 +111,7 @@ class Station:
             close_timeout_s=close_timeout_s,
             record_limit=record_limit,
             timers=timers,
+            dial=dial,
             opened=self._opened,
             lost=self._lost,
         )

@@ -10,7 +10,8 @@ from chargehand.actors.session.call import Later
 from chargehand.protocol.session import Session, SessionRules
 from chargehand.simulator import ChargePoint
 from chargehand.testing import MemoryConnection, Stage
-from chargehand.testing.replay import NotARecording, Replay
+from chargehand.testing.recording import NotARecording
+from chargehand.testing.replay import Replay
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 TIME_ANSWER = {"currentTime": "2026-01-01T00:00:00Z"}
