@@ -116,7 +116,10 @@ class Stage(PluginSystem):
             [SessionRules(version=version) for version in VERSIONS.values()] if rules is None else [rules]
         )
         versions = {one.version.subprotocol: one.version for one in all_rules}
-        more_rules = {one.version.subprotocol: one for one in all_rules[1:]}
+        options: dict[str, Any] = {
+            "recorder_bytes": RECORDER_BYTES,
+            "more_rules": {one.version.subprotocol: one for one in all_rules[1:]},
+        }
         # No redelivery is attached: messages behind a spooled one go to their plugin at once.
         self.spool = Spool(self.store, versions.values())
         assessment = Assessment(
@@ -131,7 +134,7 @@ class Stage(PluginSystem):
             store=self.store,
             spool=self.spool,
             observer=self,
-            **({"recorder_bytes": RECORDER_BYTES, "more_rules": more_rules} | limits),
+            **(options | limits),
         )
 
     @property
