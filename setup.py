@@ -101,6 +101,7 @@ setup(
             "pyright[nodejs]>=1.1.400,<2",
             "ocpp>=2.0,<3",
             "psycopg[binary]>=3.2,<4",
+            "playwright>=1.55,<2",  # drives Debian's chromium; it downloads no browser of its own
             "pytest>=9,<10",
             "hiredis>=3,<4",
             "pytest-timeout>=2.4,<3",

@@ -103,6 +103,8 @@ class ChargePointQuery(msgspec.Struct, frozen=True, kw_only=True):
     status: frozenset[str] = frozenset()
     """Statuses, in lower case: one of its connectors has one of these."""
     id: str = ""
+    ids: frozenset[str] = frozenset()
+    """Exact ids."""
     vendor: str = ""
     model: str = ""
     firmware: str = ""
@@ -334,6 +336,8 @@ class ChargePointList:
             held = (*collections.credentials, *collections.security_profiles)
             stored = {*registered(self._store), *(one.charge_point_id for one in held)}
             ids |= stored - cells.keys()
+        if wanted.ids:
+            ids &= wanted.ids
         if any(not cells.get(id_) for id_ in ids):
             ids -= {id_ for id_ in self._held_elsewhere() if not cells.get(id_)}
         return ids

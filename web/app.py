@@ -39,7 +39,7 @@ from .guard import HEALTH, Guard
 from .keys import Keys
 from .logins import LOGIN, LoginResource
 from .openapi import Description
-from .page_files import page_files
+from .page_files import PageFile, page_files
 from .reports import ReportsResource
 from .requests import (
     Segment,
@@ -65,6 +65,8 @@ from .variables import VariablesResource
 from .verbs import VerbResource
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..system.central_system import CentralSystem
     from .requests import Stop
 
@@ -84,18 +86,9 @@ def make_app(
     """Make the application of a system; without a token the API is open."""
     page = page_files() if system.settings.http.page else {}
     guard = Guard(system, token, public=page.keys())
-    middleware: list[Any] = [guard]
-    if system.cluster is not None:
-        middleware.append(ClusterProxy(system))
-    app = falcon.App(request_type=RawPathRequest, middleware=middleware)
-    app.router_options.converters["segment"] = Segment
-    app.set_error_serializer(write_problem)
-    _add_error_handlers(app)
-    app.add_sink(nothing_here, "/")
+    app = _new_app(system, guard)
     app.add_route(HEALTH, Health(system))
-    for path, file in page.items():
-        app.add_route(path, file)
-    app.add_route(LOGIN, LoginResource(system, guard))
+    _add_page(app, system, guard, page)
     streams = StreamLimit(system.settings.http.event_streams)
     _add_charge_points(app, system)
     frames = Frames(system, stop, streams)
@@ -145,6 +138,31 @@ def make_app(
     if system.cluster is not None:
         system.cluster.answer = answerer(app)
     return app
+
+
+def _new_app(system: CentralSystem, guard: Guard) -> falcon.App[RawPathRequest, falcon.Response]:
+    """Make an application without routes."""
+    middleware: list[Any] = [guard]
+    if system.cluster is not None:
+        middleware.append(ClusterProxy(system))
+    app = falcon.App(request_type=RawPathRequest, middleware=middleware)
+    app.router_options.converters["segment"] = Segment
+    app.set_error_serializer(write_problem)
+    _add_error_handlers(app)
+    app.add_sink(nothing_here, "/")
+    return app
+
+
+def _add_page(
+    app: falcon.App[RawPathRequest, falcon.Response],
+    system: CentralSystem,
+    guard: Guard,
+    page: Mapping[str, PageFile],
+) -> None:
+    """Add the files of the operator's page, and its login."""
+    for path, file in page.items():
+        app.add_route(path, file)
+    app.add_route(LOGIN, LoginResource(system, guard))
 
 
 def _add_charge_points(app: falcon.App[RawPathRequest, falcon.Response], system: CentralSystem) -> None:

@@ -40,7 +40,7 @@ class ChargePointRows(Resource):
     """`/api/v1/charge-points`."""
 
     PARAMETERS = (
-        "stored", "connected", "status", "id", "vendor", "model", "firmware", "firmware_below", "version",
+        "stored", "connected", "status", "id", "ids", "vendor", "model", "firmware", "firmware_below", "version",
         "registration", "flag", "silent_s", "node", "worker", "q", "fields", "limit", "after",
     )  # fmt: skip
 
@@ -96,6 +96,7 @@ def query_of(query: Query) -> ChargePointQuery:
         connected=query.flag("connected", default=False) if query.has("connected") else None,
         status=_words(query, "status"),
         id=query.text("id"),
+        ids=frozenset(query.text("ids").split(",")) - {""},
         vendor=query.text("vendor"),
         model=query.text("model"),
         firmware=query.text("firmware"),

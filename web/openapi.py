@@ -78,6 +78,7 @@ FILTER: dict[str, Any] = {
     "connected": {"type": "boolean"},
     "status": TEXT,
     "id": TEXT,
+    "ids": TEXT,
     "vendor": TEXT,
     "model": TEXT,
     "firmware": TEXT,

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from .browser import Browser, NoBrowser, Visit, visiting
 from .process import ClientProcess
 from .server import Server
 
@@ -79,6 +80,30 @@ def start_module_server(
 def server(start_module_server: StartServer) -> Server:
     """A server with defaults, shared by a module whose tests use charge points of their own."""
     return start_module_server()
+
+
+@pytest.fixture(scope="session")
+def page_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Server for all tests of the operator's page, which use charge points of their own."""
+    for start in starting(tmp_path_factory.mktemp, ()):
+        yield start("--store", "sqlite")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Browser for all tests of the operator's page; they are skipped where there is none."""
+    try:
+        browser = Browser()
+    except NoBrowser as error:
+        pytest.skip(str(error))
+    with browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(browser: Browser, page_server: Server) -> Iterator[Visit]:
+    """Open the operator's page, logged in; nothing may be on its console when the test ends."""
+    yield from visiting(browser, page_server)
 
 
 @pytest.fixture

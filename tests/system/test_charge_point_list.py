@@ -82,6 +82,7 @@ def test_rows_are_chosen_by_status_model_firmware_and_text(open_store):
         assert ids(system, firmware="1.1?.*") == ["CP2"]
         assert ids(system, q="RC2") == ["CP3"]
         assert ids(system, id="CP[12]", vendor="v") == ["CP1", "CP2"]
+        assert ids(system, ids=frozenset({"CP1", "CP3", "CP9"})) == ["CP1", "CP3"]
         assert ids(system, version=frozenset({"2.0.1"})) == []
         assert ids(system, silent_s=3600.0) == []
         assert ids(system, silent_s=1e-9) == ["CP1", "CP2", "CP3"]

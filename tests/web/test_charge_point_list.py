@@ -31,6 +31,7 @@ def test_only_the_wanted_members_are_told(client):
     assert get(client, fields="connected,model", id="B").json["charge_points"] == [
         {"id": "B", "connected": True, "model": ""}
     ]
+    assert [row["id"] for row in get(client, ids="C,B,X", fields="id").json["charge_points"]] == ["B", "C"]
     (row,) = get(client, id="B").json["charge_points"]
     assert {"version", "connectors", "power_w", "flags", "node", "worker", "heard_at"} <= row.keys()
 

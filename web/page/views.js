@@ -1,0 +1,8 @@
+// The views of the page. To add one: write views/NAME.js, which defines a custom element that extends `Part`
+// (lib/dom.js), and give it a line here. `path` is its address behind #/, with `:name` for a parameter; the element
+// gets `parameters` and `query` before `start()` is called, and `moved(query)` when only the query has changed.
+// A view with a `title` and an `icon` stands in the navigation. Styles of views are in views.css.
+
+export const views = [
+  { path: "fleet", element: "fleet-view", title: "Fleet", icon: "fleet", load: () => import("./views/fleet.js") },
+];
