@@ -72,7 +72,7 @@ setup(
     package_data={
         "chargehand": ["py.typed"],
         "chargehand.config": ["example.toml"],
-        "chargehand.web": ["page/*", "page/views/*"],
+        "chargehand.web": ["page/*", "page/*/*"],
     },
     cmdclass={"build_py": BuildPackage},
     python_requires=">=3.11",
