@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .api import asks_server
-from .output import show_next, show_table, shows
+from .completion import charge_points_like
+from .output import lists, show_next, show_table, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,19 +35,21 @@ def listed(api: Api, path: str, charge_point: str | None) -> dict[str, Any]:
 
 def show_reservations(told: Mapping[str, Any]) -> None:
     """Print reservations as a table, and that there are more."""
-    lines = [[row[name] for name in RESERVATIONS] for row in told["reservations"]]
+    lines = [shown(row, RESERVATIONS) for row in told["reservations"]]
     show_table(RESERVATIONS, lines, "no reservation is known")
     show_next(told)
 
 
 def show_profiles(told: Mapping[str, Any]) -> None:
     """Print charging profiles as a table, and that there are more."""
-    lines = [[row[name] for name in PROFILES] for row in told["charging_profiles"]]
+    lines = [shown(row, PROFILES) for row in told["charging_profiles"]]
     show_table(PROFILES, lines, "no charging profile is known")
     show_next(told)
 
 
-CHARGE_POINT = click.option("--charge-point", metavar="CP", help="Those of this charge point only.")
+CHARGE_POINT = click.option(
+    "--charge-point", metavar="CP", shell_complete=charge_points_like, help="Those of this charge point only."
+)
 
 
 @click.group()
@@ -56,7 +59,7 @@ def reservations() -> None:
 
 @reservations.command("list")
 @CHARGE_POINT
-@shows(show_reservations)
+@lists(show_reservations, "reservations", RESERVATIONS)
 @asks_server
 def list_reservations(api: Api, *, charge_point: str | None) -> Any:
     """List reservations, the newest first."""
@@ -70,7 +73,7 @@ def profiles() -> None:
 
 @profiles.command("list")
 @CHARGE_POINT
-@shows(show_profiles)
+@lists(show_profiles, "charging_profiles", PROFILES)
 @asks_server
 def list_profiles(api: Api, *, charge_point: str | None) -> Any:
     """List charging profiles, the newest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from ..config.rendering import redacted
+from ..config.rendering import without_password
+from ..store.factory import SQLITE_FILE
 from .fingerprints import fingerprint_of
 
 if TYPE_CHECKING:
@@ -109,20 +111,38 @@ def _in_url(host: str) -> str:
 logger = logging.getLogger(__name__)
 
 
+def say(text: str) -> None:
+    """Print a line; one that cannot be written, as on a full disk, is left out."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(text)
+
+
 def introduce(settings: Settings) -> None:
-    """Print the settings without their secrets, before the start."""
-    click.echo(redacted(settings))
+    """Warn before the start of what is open to all."""
     if not (settings.auth.credentials or settings.auth.required or settings.auth.security_profile):
         logger.warning("no credentials are set: any charge point is let in")
 
 
 def announce(settings: Settings, ports: Ports, folder: DataFolder) -> None:
-    """Print and store the addresses once the system serves. Raises OSError."""
-    for scheme, url in bound(settings, ports).items():
-        click.echo(f"{scheme:<6} {url}")
-    if settings.http.enabled and not (settings.http.open or settings.http.token):
-        click.echo(f"token  {folder.path / 'token'}")
+    """Print and store the addresses once the system serves, and where its store and its pages are. Raises OSError."""
+    addresses = bound(settings, ports)
+    for scheme, url in addresses.items():
+        say(f"{scheme:<6} {url}")
+    say(f"store  {_store(settings, folder)}")
+    if settings.http.enabled:
+        if settings.http.page:
+            say(f"page   {addresses['http']}/")
+        say(f"docs   {addresses['http']}/docs")
+        if not (settings.http.open or settings.http.token):
+            say(f"token  {folder.path / 'token'}")
     files = [str(Path(pair.certificate).absolute()) for pair in settings.tls.pairs if settings.http.tls]
     trusted = [*files, *filter(None, map(fingerprint_of, files))]
     folder.write_run(reachable(settings, ports) | ({"certificates": trusted} if trusted else {}))
-    click.echo("ready")
+    say("ready")
+
+
+def _store(settings: Settings, folder: DataFolder) -> str:
+    """Describe the store in a line, without a password."""
+    if settings.store == "memory":
+        return "memory: its records are lost when this process ends"
+    return str(folder.path / SQLITE_FILE) if settings.store == "sqlite" else without_password(settings.store)

@@ -16,7 +16,8 @@ from .configuration import read_settings
 from .data_folder import DataFolder
 from .failures import CommandFailed, CommandMisused
 from .fingerprints import fingerprint, fingerprint_of
-from .options import CONFIG, DATA, TOKEN, URL
+from .options import CONFIG, DATA, TIMES, TOKEN, URL
+from .output import shows_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,9 +47,9 @@ class ApiReply:
         try:
             told = json.loads(self.text)
         except ValueError as error:
-            raise CommandFailed(f"the server at {self.url} is not chargehand") from error
+            raise no_chargehand(self.url) from error
         if not isinstance(told, dict):
-            raise CommandFailed(f"the server at {self.url} is not chargehand")
+            raise no_chargehand(self.url)
         return told
 
 
@@ -75,7 +76,10 @@ class Api:
             found = configured(settings)["http"]
             hint = f" (the address in the settings: no server runs in the data folder {settings.data})"
         if found is None:
-            raise CommandFailed("HTTP is turned off in the settings; --url names another server")
+            raise CommandFailed(
+                "HTTP is turned off in the settings",
+                "set http.enabled and start the server again, or name another server with --url",
+            )
         token = token or settings.http.token or folder.read_token()
         return cls(found, token, hint, run.get("certificates", ()))
 
@@ -83,7 +87,7 @@ class Api:
         """Get the resource at a path, given as unquoted segments."""
         reply = self.ask("GET", *path, query=query)
         if reply.status != OK:
-            raise CommandFailed(why(reply.status, reply.json))
+            raise refused(reply.status, reply.json)
         return reply.json
 
     def change(
@@ -92,7 +96,7 @@ class Api:
         """Change the resource at a path; returns its state afterwards, or its last one."""
         reply = self.ask(method, *path, body=body, timeout_s=timeout_s)
         if reply.status != OK:
-            raise CommandFailed(why(reply.status, reply.json))
+            raise refused(reply.status, reply.json)
         return reply.json
 
     def ask(
@@ -112,16 +116,15 @@ class Api:
         received = 0
         with self._asked(method, path, None, None, timeout_s) as answer:
             if answer.status != OK:
-                raise CommandFailed(
-                    why(answer.status, ApiReply(answer.status, answer.read().decode(), self._url).json)
-                )
+                raise refused(answer.status, ApiReply(answer.status, answer.read().decode(), self._url).json)
             length = int(answer.headers["Content-Length"] or 0)
             while chunk := answer.read(CHUNK_BYTES):
                 received += len(chunk)
                 yield chunk
         if received != length:
             raise CommandFailed(
-                f"the server at {self._url} has broken off: {received} of {length} bytes came"
+                f"the server at {self._url} has broken off: {received} of {length} bytes came",
+                "look into the server's log for the reason, then try again",
             )
 
     @contextmanager
@@ -146,9 +149,9 @@ class Api:
             yield connection.getresponse()
         except OSError as error:
             text = f"no answer from a server at {self._url}: {error.strerror or error}{self._hint}"
-            raise CommandFailed(text) from error
+            raise CommandFailed(text, next_after(error)) from error
         except (http.client.HTTPException, ValueError) as error:
-            raise CommandFailed(f"the server at {self._url} is not chargehand") from error
+            raise no_chargehand(self._url) from error
         finally:
             connection.close()
 
@@ -157,7 +160,9 @@ class Api:
             parts = urlsplit(self._url)
             secure, host, port = SECURE[parts.scheme], parts.hostname or "", parts.port
         except (KeyError, ValueError) as error:
-            raise CommandMisused(f"{self._url} is not a URL like http://127.0.0.1:8080") from error
+            raise CommandMisused(
+                f"{self._url} is not a URL like http://127.0.0.1:8080", "correct it, scheme and port included"
+            ) from error
         path = parts.path.rstrip("/")
         if not secure:
             return http.client.HTTPConnection(host, port, timeout=timeout_s), path
@@ -190,10 +195,78 @@ class PinnedConnection(http.client.HTTPSConnection):
             raise OSError(None, f"its certificate is none of {', '.join(self._trusted)}")
 
 
+def no_chargehand(url: str) -> CommandFailed:
+    """Make the failure for a server that does not answer as chargehand does."""
+    return CommandFailed(
+        f"the server at {url} is not chargehand",
+        "name the address of its HTTP API with --url, or its data folder with --data; `serve` prints both",
+    )
+
+
+def next_after(error: OSError) -> str:
+    """Say what to do when there was no answer."""
+    if isinstance(error, TimeoutError):
+        return "see whether the server still runs and what its log says, then try again"
+    if isinstance(error, ssl.SSLError):
+        return "name the server with --url as its certificate does, or use --data on its own machine"
+    return "start one with `chargehand serve`, or name one that runs with --url or --data"
+
+
+NEXT_BY_TITLE = {
+    "No cluster": "start the server with --workers or --redis to have one",
+    "No TLS": "set tls.certificate and tls.key, then start the server again",
+    "Not a dead event": "`chargehand spool list` shows those that are there",
+    "Not a dead letter": "`chargehand spool list` shows those that are there",
+    "Not in quarantine": "`chargehand quarantine list` shows those that are",
+    "Unknown action": "`chargehand charge-points show CP` tells the version of OCPP; write the action as that has it",
+    "Unknown applicant": "`chargehand charge-points applicants` lists those that wait",
+    "Unknown bulk command": "`chargehand bulk list` shows those that are kept",
+    "Unknown certificate": "`chargehand ca list` shows those that were issued",
+    "Unknown charge point": "`chargehand charge-points --all` lists those that are known",
+    "Unknown plugin": "`chargehand tree` shows the plugins",
+    "Unknown report": "`chargehand reports list CP` shows those that are kept",
+    "Unknown tag": "`chargehand tags list` shows those that are known",
+    "Unknown ticket": "`chargehand tickets list` shows those that are kept",
+    "Unknown token": "`chargehand tokens list` shows those that there are",
+    "Unknown transaction": "`chargehand transactions list` shows those that are known",
+    "Unknown verb": "`chargehand do --help` lists the verbs",
+    "Connected": "wait until it is away, or have it restart: `chargehand do reset CP`",
+    "Too many failed logins": "wait a minute, then use the right token",
+}
+"""Next steps by the title of a problem."""
+NEXT_BY_STATUS = {
+    400: "correct the value that is named; --help shows what is taken",
+    401: "give its token with --token, CHARGEHAND_HTTP__TOKEN or http.token in the settings, or its folder with --data",
+    403: "use a token with that scope: `chargehand tokens add NAME --scope SCOPE` makes one",
+    404: "see whether the name is right, and the server is the one that you mean",
+    408: "try again: the server got only a part of the request in time",
+    409: "see the present state first, then decide whether this is still wanted",
+    413: "send it in smaller parts",
+    422: "correct what is named, and send it again",
+    429: "wait a minute, then try again",
+    502: "have a look at the answer with `chargehand recording CP`",
+    503: "try again in a few seconds; if it stays so, GET /readyz and the server's log tell what is missing",
+    504: "see whether the charge point is connected: `chargehand charge-points show CP`; then try again",
+    507: "make room on the server's disk, then try again",
+}
+"""Next steps by the status of an answer."""
+
+
+def refused(status: int, answer: Mapping[str, Any], subject: str = "") -> CommandFailed:
+    """Make the failure for a refusal of the server."""
+    return CommandFailed(why(status, answer, subject), next_for(status, answer))
+
+
+def next_for(status: int, answer: Mapping[str, Any]) -> str:
+    """Say what to do after a refusal of the server."""
+    default = "the reason is in the server's log, if it is not said here"
+    return NEXT_BY_TITLE.get(str(answer.get("title")), NEXT_BY_STATUS.get(status, default))
+
+
 def why(status: int, answer: Mapping[str, Any], subject: str = "") -> str:
     """Describe a refusal of the server."""
     if status == UNAUTHORIZED:
-        return "the server wants another token: --token, http.token in the settings, or the file in its data folder"
+        return "the server wants another token"
     text = f"{answer.get('title', status)}: {answer.get('description', '')}"
     rows = answer.get("violations", answer.get("deviations", []))
     return "\n  ".join(
@@ -208,9 +281,18 @@ def asks_server(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that name a running server; the command's first argument is that server's API."""
 
     @functools.wraps(command)
-    def run(config: str | None, data: str | None, url: str | None, token: str | None, **options: Any) -> Any:
-        return command(Api.of(read_settings(config, {"data": data}), url=url, token=token), **options)
+    def run(
+        config: str | None,
+        data: str | None,
+        url: str | None,
+        token: str | None,
+        times: str | None,
+        **options: Any,
+    ) -> Any:
+        settings = read_settings(config, {"data": data, "cli.times": times})
+        shows_times(settings)
+        return command(Api.of(settings, url=url, token=token), **options)
 
-    for option in (CONFIG, DATA, TOKEN, URL):
+    for option in (TIMES, CONFIG, DATA, TOKEN, URL):
         run = option(run)
     return run

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..protocol.text import escaped
-from .api import OK, asks_server, why
+from .api import OK, asks_server, refused
 from .escape import as_json
 from .failures import CommandFailed, CommandMisused
 from .options import JSON
-from .output import show_facts, show_table, shows, when
+from .output import lists, show_facts, show_table, shown, shows, when
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +28,7 @@ WAIT_S = 4
 """Seconds that the server waits for a result, before it is asked again."""
 MEMBERS = ("id", "vendor", "model")
 COLUMNS = ("bulk", "command", "made", "total", "ended", "ok", "open", "state")
+EXPORTED = ("bulk", "command", "created_at", "total", "ended", "ok", "open", "done", "cancelled", "failure")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,10 @@ class TargetChoice:
         if self.ids is None:
             return body | {"filter": {"connected": not self.known, **dict(self.where)}}
         if self.all_ or self.known or self.where:
-            raise CommandMisused("--from names charge points, --all, --known and --where choose others")
+            raise CommandMisused(
+                "--from names charge points, --all, --known and --where choose others",
+                "give --from or the others",
+            )
         return body | {"charge_points": list(self.ids)}
 
 
@@ -132,7 +136,7 @@ def send_bulk(api: Api, choice: TargetChoice, command: Mapping[str, Any], option
     body = json_.dumps({**choice.body(), **command})
     reply = api.ask("POST", "bulk", query=options.query, body=body)
     if reply.status != ACCEPTED:
-        raise CommandFailed(why(reply.status, reply.json))
+        raise refused(reply.status, reply.json)
     bulk = reply.json["bulk"]
     if choice.detach:
         click.echo(bulk)
@@ -168,12 +172,18 @@ def follow(api: Api, bulk: str, *, json: bool) -> dict[str, Any]:
 def judge(told: Mapping[str, Any]) -> None:
     """Print the sum of a bulk command that has ended. Raises `CommandFailed` unless all charge points did it."""
     if told["failure"]:
-        raise CommandFailed(f"charge points cannot be chosen: {told['failure']}")
+        raise CommandFailed(
+            f"charge points cannot be chosen: {told['failure']}",
+            "correct the choice, or see the server's log",
+        )
     if not told["ended"]:
-        raise CommandFailed("no charge point is chosen")
+        raise CommandFailed("no charge point is chosen", "see who is there: `chargehand charge-points --all`")
     click.echo(f"chargehand: {sum_of(told)}", err=True)
     if told["ok"] < told["ended"]:
-        raise CommandFailed(f"{told['ended'] - told['ok']} of {told['ended']} charge points did not do it")
+        raise CommandFailed(
+            f"{told['ended'] - told['ok']} of {told['ended']} charge points did not do it",
+            "send it once more to those alone: --from takes their ids, one a line",
+        )
 
 
 def result_line(row: Mapping[str, Any]) -> str:
@@ -265,13 +275,13 @@ def show_bulk(row: Mapping[str, Any]) -> None:
     show_facts(
         [
             (name.replace("_", " "), value if isinstance(value, str) else as_json(value))
-            for name, value in row.items()
+            for name, value in zip(row, shown(row, list(row)), strict=True)
         ]
     )
 
 
 @bulk.command("list")
-@shows(show_bulks)
+@lists(show_bulks, "", EXPORTED)
 @asks_server
 def list_bulks(api: Api) -> Any:
     """List bulk commands, newest first: those that run and the last that ended."""
@@ -304,5 +314,5 @@ def cancel(api: Api, *, bulk: str) -> None:
     """Cancel what of a bulk command is not on the wire yet."""
     reply = api.ask("DELETE", "bulk", bulk)
     if reply.status not in (OK, ACCEPTED):
-        raise CommandFailed(why(reply.status, reply.json, bulk))
+        raise refused(reply.status, reply.json, bulk)
     click.echo(f"{bulk} is cancelled: {reply.json['open']} are still under way")

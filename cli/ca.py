@@ -11,10 +11,11 @@ import click
 
 from ..config.errors import ConfigError
 from .api import STORE_S, asks_server
+from .completion import charge_points_like
 from .configuration import read_settings
 from .failures import CommandFailed, CommandMisused
 from .options import BY, CONFIG, LIMIT
-from .output import show_facts, show_next, show_table, shows
+from .output import lists, show_facts, show_next, show_table, shown, shows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,12 +55,14 @@ def init(
     given = {"ca.folder": folder, "ca.passphrase_file": passphrase_file}
     settings = read_settings(config, given).ca
     if not settings.folder:
-        raise CommandMisused("name a folder: --folder, or ca.folder in the settings")
+        raise CommandMisused("no folder is given for the authority", "give --folder, or set ca.folder")
     try:
         from ..plugins.authority import CLIENT_CA, CRL, Authority, AuthorityError  # noqa: PLC0415 - an extra
         from ..plugins.certificate_authority import passphrase_of  # noqa: PLC0415
     except ImportError as error:
-        raise CommandFailed(f"install the extra `ca` (pip install 'chargehand[ca]'): {error}") from error
+        raise CommandFailed(
+            f"the extra `ca` is not installed: {error}", "install it: pip install 'chargehand[ca]'"
+        ) from error
     try:
         made = Authority.create(
             Path(settings.folder),
@@ -69,11 +72,15 @@ def init(
             rsa_bits=int(rsa or 0),
         )
     except ConfigError as error:
-        raise CommandMisused(str(error)) from error
+        raise CommandMisused(
+            str(error), "give the passphrase: CHARGEHAND_CA__PASSPHRASE, or --passphrase-file"
+        ) from error
     except AuthorityError as error:
-        raise CommandFailed(str(error)) from error
+        raise CommandFailed(str(error), "name another folder with --folder, or move that one away") from error
     except OSError as error:
-        raise CommandFailed(f"{settings.folder}: {error.strerror}") from error
+        raise CommandFailed(
+            f"{settings.folder}: {error.strerror}", "name a folder that you may write with --folder"
+        ) from error
     ends = made.certificate.not_valid_after_utc
     click.echo(f"the authority is in {made.folder}; it signs until {ends:%Y-%m-%d}")
     click.echo("settings of the server:")
@@ -84,21 +91,23 @@ def init(
 
 def show_issued(told: Mapping[str, Any]) -> None:
     """Print issued certificates as a table, and that there are more."""
-    lines = [[row[name] for name in ISSUED] for row in told["issued_certificates"]]
+    lines = [shown(row, ISSUED) for row in told["issued_certificates"]]
     show_table(ISSUED, lines, "no certificate was issued")
     show_next(told)
 
 
 def show_one(row: Mapping[str, Any]) -> None:
     """Print all of one certificate."""
-    show_facts(list(row.items()))
+    show_facts(list(zip(row, shown(row, list(row)), strict=True)))
 
 
 @ca.command("list")
-@click.option("--charge-point", metavar="CP", help="Those of this charge point only.")
+@click.option(
+    "--charge-point", metavar="CP", shell_complete=charge_points_like, help="Those of this charge point only."
+)
 @click.option("--state", type=click.Choice(STATES), help="Those in this state only.")
 @LIMIT
-@shows(show_issued)
+@lists(show_issued, "issued_certificates", ISSUED)
 @asks_server
 def list_issued(api: Api, *, charge_point: str | None, state: str | None, limit: int) -> Any:
     """List the certificates that the authority has signed, the newest first."""

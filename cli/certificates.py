@@ -10,7 +10,8 @@ import click
 from .accepted_state import CHARGE_POINT, listed
 from .api import asks_server
 from .failures import CommandFailed
-from .output import show_next, show_table, shows
+from .options import CP
+from .output import lists, show_next, show_table, shown
 from .send import SendingOptions, send_command, sends
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ NAME = ("serial_number", "issuer_name_hash", "issuer_key_hash", "hash_algorithm"
 
 def show_installed(told: Mapping[str, Any]) -> None:
     """Print installed certificates as a table, and that there are more."""
-    lines = [[row[name] for name in INSTALLED] for row in told["installed_certificates"]]
+    lines = [shown(row, INSTALLED) for row in told["installed_certificates"]]
     show_table(INSTALLED, lines, "no installed certificate is known")
     show_next(told)
 
@@ -37,7 +38,7 @@ def certificates() -> None:
 
 @certificates.command("list")
 @CHARGE_POINT
-@shows(show_installed)
+@lists(show_installed, "installed_certificates", INSTALLED)
 @asks_server
 def list_certificates(api: Api, *, charge_point: str | None) -> Any:
     """List installed certificates, as charge points have reported them, the newest first."""
@@ -45,7 +46,7 @@ def list_certificates(api: Api, *, charge_point: str | None) -> Any:
 
 
 @certificates.command("delete")
-@click.argument("charge_point", metavar="CP")
+@CP
 @click.argument("serial_number", metavar="SERIAL")
 @sends
 @asks_server
@@ -57,8 +58,9 @@ def delete_certificate(api: Api, *, charge_point: str, serial_number: str, optio
     if len(found) != 1 or not all(next(iter(found))):
         told = "several certificates" if len(found) > 1 else "no certificate"
         raise CommandFailed(
-            f"{charge_point} has reported {told} with the serial number {serial_number}: "
-            "see `chargehand do get-installed-certificates` and `do delete-certificate`"
+            f"{charge_point} has reported {told} with the serial number {serial_number}",
+            f"have it report them (`chargehand do get-installed-certificates {charge_point}`), or name one by its "
+            "hashes (`chargehand do delete-certificate`)",
         )
     members = dict(zip(NAME, found.pop(), strict=True))
     send_command(api, charge_point, "verbs", "delete_certificate", json.dumps(members), options)

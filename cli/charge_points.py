@@ -10,22 +10,29 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .api import asks_server
+from .charge_point_choice import narrows, pages
+from .completion import charge_points_like
 from .escape import as_json
 from .failures import CommandMisused
-from .options import BEFORE, JSON, LIMIT, RAW
-from .output import export, show_facts, show_table, shows, when
+from .options import BEFORE, CP, JSON, LIMIT, RAW
+from .output import export, lists, moment, show_facts, show_table, shows, when
 from .tickets import show_tickets_of
 from .transactions import read_transactions, show_readings, show_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .api import Api
 
-COLUMNS = ("charge point", "peer", "since", "registration")
-EXPORTED = (
-    "id", "name", "connected", "peer", "secure", "connected_at", "disconnected_at", "registration",
+COLUMNS = (
+    "charge point", "status", "vendor", "model", "firmware", "OCPP", "peer", "since", "heard", "registration", "flags",
 )  # fmt: skip
+EXPORTED = (
+    "id", "name", "connected", "peer", "secure", "connected_at", "disconnected_at", "registration", "version", "vendor",
+    "model", "firmware", "serial_numbers", "connectors", "power_w", "flags", "heard_at", "node", "worker",
+)  # fmt: skip
+SHOWN = ",".join(sorted({*EXPORTED} - {"power_w"}))
+"""Members of rows that a table needs: power takes a query of its own."""
 FACTS = (
     "id", "name", "version", "registration", "has_password", "security_profile", "deviations", "ignored",
 )  # fmt: skip
@@ -34,21 +41,35 @@ HEX_DIGITS = re.compile(r"([0-9A-Fa-f]{2}){16,20}")
 
 OPEN = 100
 """Number of open transactions that are shown."""
-PAGE = 10_000
-"""Charge points that the server is asked for at a time."""
+READINGS = ("received_at", "charge_point", "connector_id", "transaction_id", "values", "flags")
+QUIET = frozenset({"Available", "Charging", "Occupied", "Preparing", "Finishing", "Reserved"})
+"""Statuses that nobody has to look at."""
 EVENTS = 20
 """Number of recent events that are shown."""
 
 
-def find_charge_points(api: Api, *, all_: bool) -> list[dict[str, Any]]:
-    """List the connected charge points, or all that the server and its store know."""
-    query = {"limit": str(PAGE)} | ({"stored": "1"} if all_ else {})
+def find_charge_points(
+    api: Api,
+    chosen: Mapping[str, str] | None = None,
+    *,
+    all_: bool = False,
+    away: bool = False,
+    limit: int | None = None,
+) -> list[dict[str, Any]]:
+    """List the connected charge points, those that are away, or all; narrowed by parameters of the API.
+
+    Processes of the cluster that did not answer are named on standard error.
+    """
+    state = {"connected": "0" if away else "1"} if away or not all_ else {}
+    stored = {"stored": "1"} if away or all_ else {}
     rows: list[dict[str, Any]] = []
-    after: dict[str, str] | None = {}
-    while after is not None:
-        page = api.get("charge-points", **query, **after)
-        rows += [row for row in page["charge_points"] if all_ or row["connected"]]
-        after = {"after": page["next"]} if page.get("next") else None
+    unanswered: set[str] = set()
+    for page in pages(api, {**state, **stored, **(chosen or {})}, limit=limit):
+        rows += page["charge_points"]
+        unanswered |= {*page.get("unanswered", ())}
+    if unanswered:
+        text = f"no answer from {', '.join(sorted(unanswered))}: charge points of theirs may be missing"
+        click.echo(f"chargehand: {text}", err=True)
     return rows
 
 
@@ -78,8 +99,42 @@ def forget(api: Api, charge_point: str) -> None:
 
 def show_charge_points(rows: Iterable[Mapping[str, Any]]) -> None:
     """Print them as a table."""
-    lines = [(row["id"], _peer(row), _since(row), row["registration"]) for row in rows]
-    show_table(COLUMNS, lines, "no charge point is connected")
+    lines = [
+        (
+            row["id"],
+            status_of(row["connectors"]),
+            row["vendor"],
+            row["model"],
+            row["firmware"],
+            row["version"],
+            _peer(row),
+            _since(row),
+            when(row["heard_at"]),
+            row["registration"],
+            ", ".join(row["flags"]),
+        )
+        for row in rows
+    ]
+    show_table(COLUMNS, lines, "no charge point is as asked for", sparse=True)
+
+
+def status_of(connectors: Sequence[Mapping[str, Any]]) -> str:
+    """Write the statuses of connectors: `Faulted (GroundFailure) 2; Available 1, 3`, what is odd first."""
+    places: dict[str, list[str]] = {}
+    for one in connectors:
+        error = f" ({one['error']})" if one["error"] not in ("", "NoError") else ""
+        place = (
+            str(one["connector"]) if one["evse"] == one["connector"] else f"{one['evse']}.{one['connector']}"
+        )
+        places.setdefault(one["status"] + error, []).append(place)
+    ordered = sorted(places.items(), key=lambda found: (found[0] in QUIET, found[0]))
+    return "; ".join(f"{status} {', '.join(numbers)}" for status, numbers in ordered)
+
+
+def flat(rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
+    """Make rows for CSV: the statuses of connectors are a text there."""
+    for row in rows:
+        yield {**row, "connectors": status_of(row["connectors"])}
 
 
 def show_charge_point(row: Mapping[str, Any]) -> None:
@@ -166,15 +221,23 @@ def charge_points() -> None:
 @click.option(
     "--all", "all_", is_flag=True, help="Include charge points that are offline or known only to the store."
 )
-@shows(show_charge_points)
+@click.option("--away", is_flag=True, help="Only charge points that are offline or known only to the store.")
+@narrows
+@click.option("--limit", type=click.IntRange(1), help="Maximum number of rows; default: all.")
+@lists(show_charge_points, "", EXPORTED, flat)
 @asks_server
-def list_charge_points(api: Api, *, all_: bool) -> Any:
-    """List the charge points that are connected."""
-    return find_charge_points(api, all_=all_)
+def list_charge_points(
+    api: Api, *, all_: bool, away: bool, limit: int | None, chosen: Mapping[str, str]
+) -> Any:
+    """List the charge points that are connected, narrowed by filters; patterns are those of a shell.
+
+    Each row has the statuses of the connectors, what is odd first.
+    """
+    return find_charge_points(api, {**chosen, "fields": SHOWN}, all_=all_, away=away, limit=limit)
 
 
 @charge_points.command("show")
-@click.argument("charge_point", metavar="CP")
+@CP
 @shows(show_charge_point)
 @asks_server
 def show_one(api: Api, *, charge_point: str) -> Any:
@@ -183,7 +246,7 @@ def show_one(api: Api, *, charge_point: str) -> Any:
 
 
 @charge_points.command("add")
-@click.argument("charge_point", metavar="CP")
+@CP
 @click.option(
     "--password",
     help="Password for Basic authentication, or its bytes as hex:... or base64:... Visible in process lists; prefer "
@@ -202,11 +265,13 @@ def add(
     """Enter a charge point before it comes, or set its password."""
     if password_stdin:
         if password is not None:
-            raise CommandMisused("--password and --password-stdin are one too many")
+            raise CommandMisused("--password and --password-stdin are one too many", "give one of them")
         try:
             password = sys.stdin.buffer.read().decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError as error:
-            raise CommandMisused(f"the password is not UTF-8: {error}") from error
+            raise CommandMisused(
+                f"the password is not UTF-8: {error}", "give its bytes behind hex: or base64:"
+            ) from error
     if password is not None and HEX_DIGITS.fullmatch(password):
         click.echo("the password is taken as its text; the bytes of a key go behind hex:", err=True)
     told = enter(api, charge_point, registration=registration, password=password)
@@ -215,7 +280,7 @@ def add(
 
 
 @charge_points.command("set")
-@click.argument("charge_point", metavar="CP")
+@CP
 @click.option(
     "--security-profile",
     type=click.IntRange(0, 3),
@@ -231,12 +296,17 @@ def set_(api: Api, *, charge_point: str, security_profile: int) -> None:
 
 
 @charge_points.command("remove")
-@click.argument("charge_point", metavar="CP")
+@CP
 @asks_server
 def remove(api: Api, *, charge_point: str) -> None:
     """Forget registration, password and security profile of one that is away. Its transactions stay."""
     forget(api, charge_point)
     click.echo(f"{charge_point} is forgotten")
+
+
+APPLICANTS = (
+    "charge_point", "connected", "peer", "first_seen_at", "last_seen_at", "state", "decided_by", "boot",
+)  # fmt: skip
 
 
 def show_applicants(told: Mapping[str, Any]) -> None:
@@ -266,7 +336,7 @@ def show_applicants(told: Mapping[str, Any]) -> None:
     show_default=True,
     help="Applicants in this state.",
 )
-@shows(show_applicants)
+@lists(show_applicants, "applicants", APPLICANTS)
 @asks_server
 def list_applicants(api: Api, *, state: str) -> Any:
     """List charge points that nobody had entered, and that wait for approval (auth.unknown)."""
@@ -274,7 +344,7 @@ def list_applicants(api: Api, *, state: str) -> Any:
 
 
 @charge_points.command("approve")
-@click.argument("ids", metavar="CP...", nargs=-1, required=True)
+@click.argument("ids", metavar="CP...", nargs=-1, required=True, shell_complete=charge_points_like)
 @asks_server
 def approve(api: Api, *, ids: tuple[str, ...]) -> None:
     """Approve charge points: each is registered with its next BootNotification."""
@@ -284,7 +354,7 @@ def approve(api: Api, *, ids: tuple[str, ...]) -> None:
 
 
 @charge_points.command("reject")
-@click.argument("ids", metavar="CP...", nargs=-1, required=True)
+@click.argument("ids", metavar="CP...", nargs=-1, required=True, shell_complete=charge_points_like)
 @asks_server
 def reject(api: Api, *, ids: tuple[str, ...]) -> None:
     """Reject charge points: their connections are closed, and they get no others."""
@@ -300,22 +370,25 @@ def reject(api: Api, *, ids: tuple[str, ...]) -> None:
 def export_charge_points(api: Api, *, json: bool, raw: bool) -> None:
     """Print all that are known as CSV, or as JSON."""
     rows = find_charge_points(api, all_=True)
-    export(rows, EXPORTED, sys.stdout.write, json=json, raw=raw)
+    export(rows if json else flat(rows), EXPORTED, sys.stdout.write, json=json, raw=raw)
 
 
 @charge_points.command("readings")
-@click.argument("charge_point", metavar="CP")
+@CP
 @click.option(
     "--connector", type=click.IntRange(0), help="Only readings of this connector; 0 is the main meter."
 )
-@click.option("--since", metavar="TIME", help="Only readings received at or after this UTC time or day.")
-@click.option("--until", metavar="TIME", help="Only readings received before this UTC time or day.")
+@click.option(
+    "--since", metavar="TIME", help="Only readings received at or after this time or day (see --times)."
+)
+@click.option("--until", metavar="TIME", help="Only readings received before this time or day (see --times).")
 @click.option("--all", "all_", is_flag=True, help="Include the readings of its transactions.")
 @BEFORE
 @LIMIT
-@shows(show_readings)
+@lists(show_readings, "meter_readings", READINGS)
 @asks_server
 def list_readings(api: Api, *, charge_point: str, all_: bool, **options: Any) -> Any:
     """List the meter readings of a charge point that belong to no transaction, the newest first by receipt."""
     query = {name: str(value) for name, value in options.items() if value is not None}
+    query |= {name: moment(query[name]) for name in ("since", "until") if name in query}
     return api.get("charge-points", charge_point, "meter-readings", **query, all=str(int(all_)))

@@ -29,7 +29,7 @@ def read_settings(
         return load(config, overrides=overrides, program_defaults=PROGRAM_DEFAULTS, serves=serves)
     except ConfigError as error:
         text = "\n  ".join(["these settings cannot be used:", *error.errors])
-        raise CommandMisused(text) from error
+        raise CommandMisused(text, "correct them, then try `chargehand check-config`") from error
 
 
 @click.command()

@@ -17,6 +17,7 @@ from msgspec import inspect
 from ..protocol.verbs import PEM_MEDIA_TYPE, VERBS
 from .api import asks_server
 from .bulk import chooses, send_bulk
+from .completion import charge_points_like
 from .send import SendingOptions, send_command, sends
 
 if TYPE_CHECKING:
@@ -90,7 +91,9 @@ def command_of(kind: type[Verb]) -> click.Command:
     command: Callable[..., Any] = sends(chooses(asks_server(run)))
     for member in reversed(msgspec.structs.fields(kind)):
         command = _option(member)(command)
-    command = click.argument("charge_point", metavar="[CP]", required=False)(command)
+    command = click.argument(
+        "charge_point", metavar="[CP]", required=False, shell_complete=charge_points_like
+    )(command)
     return click.command(name.replace("_", "-"))(command)
 
 

@@ -15,7 +15,7 @@ from ..protocol.cells import unguarded
 from .api import asks_server
 from .bulk import chooses, send_bulk
 from .failures import CommandFailed, CommandMisused
-from .output import show_table, shows, when
+from .output import lists, show_table, when
 from .send import SendingOptions, sends
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def keys() -> None:
 
 @keys.command("list")
 @click.option("--waiting", is_flag=True, help="Only charge points that have not used their new key yet.")
-@shows(show_keys)
+@lists(show_keys, "keys", ("charge_point", "changed_at", "new_key_since"))
 @asks_server
 def list_keys(api: Api, *, waiting: bool) -> Any:
     """List the charge points with a key in the store."""
@@ -83,7 +83,9 @@ def read(text: str) -> dict[str, str]:
     faults = []
     try:
         if [name.strip().lower() for name in next(reader, [])] != list(FIELDS):
-            raise CommandMisused(f"CSV begins with the line {','.join(FIELDS)}")
+            raise CommandMisused(
+                f"CSV begins with the line {','.join(FIELDS)}", "put it in front of the others"
+            )
         for row in reader:
             fault = _fault(row, found) if row else ""
             if fault:
@@ -91,9 +93,13 @@ def read(text: str) -> dict[str, str]:
             elif row:
                 found[unguarded(row[0])] = unguarded(row[1])
     except csv.Error as error:
-        raise CommandMisused(f"line {reader.line_num}: {error}") from error
+        raise CommandMisused(
+            f"line {reader.line_num}: {error}", "correct the file, and import it again"
+        ) from error
     if faults:
-        raise CommandMisused("\n  ".join(["no password was set:", *faults]))
+        raise CommandMisused(
+            "\n  ".join(["no password was set:", *faults]), "correct these lines, and import the file again"
+        )
     return found
 
 
@@ -123,7 +129,7 @@ def import_keys(api: Api, *, file: IO[str]) -> None:
     try:
         passwords = read(file.read())
     except UnicodeDecodeError as error:
-        raise CommandMisused(f"the file is not UTF-8: {error.reason}") from error
+        raise CommandMisused(f"the file is not UTF-8: {error.reason}", "save it as UTF-8") from error
     for number, (charge_point, password) in enumerate(passwords.items()):
         try:
             api.change(
@@ -131,6 +137,6 @@ def import_keys(api: Api, *, file: IO[str]) -> None:
             )
         except CommandFailed as error:
             raise CommandFailed(
-                f"{number} of {len(passwords)} passwords are set; {charge_point}: {error}"
+                f"{number} of {len(passwords)} passwords are set; {charge_point}: {error}", error.hint
             ) from error
     click.echo(f"{len(passwords)} passwords set")

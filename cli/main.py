@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 
 import click
+from click.shell_completion import CompletionItem
 
 from .. import __version__
 
@@ -26,6 +27,7 @@ COMMANDS = {
     ),
     "check-store": ("store:check_store", "Check a backup, or the store of a data folder not in use."),
     "cluster": ("supervision:cluster", "Show the nodes or worker processes that share the charge points."),
+    "completion": ("completion:completion", "Print the script that completes commands in bash, zsh or fish."),
     "display-messages": (
         "station_settings:display_messages",
         "Show the messages on displays of charge points.",
@@ -81,6 +83,15 @@ class LazyGroup(click.Group):
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(f".{module}", __package__), attribute)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command, none of which is imported for it."""
+        named = [
+            CompletionItem(name, help=line)
+            for name, (_, line) in sorted(COMMANDS.items())
+            if line and name.startswith(incomplete)
+        ]
+        return named + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the list of commands."""

@@ -6,6 +6,8 @@ import getpass
 
 import click
 
+from .completion import charge_points_like
+
 CONFIG = click.option(
     "--config", metavar="FILE", help="TOML file of settings; default: the file that CHARGEHAND_CONFIG names."
 )
@@ -14,7 +16,14 @@ URL = click.option(
     "--url", help="Address of the HTTP API; default: that of the server that uses the data folder."
 )
 TOKEN = click.option("--token", help="Bearer token; default: that of the settings or of the data folder.")
+CP = click.argument("charge_point", metavar="CP", shell_complete=charge_points_like)
+TIMES = click.option(
+    "--times",
+    type=click.Choice(["local", "utc"]),
+    help="Zone of times that are shown, and of those given without an offset; default: `cli.times`, local.",
+)
 JSON = click.option("--json", is_flag=True, help="Print JSON, for programs.")
+CSV = click.option("--csv", is_flag=True, help="Print CSV with a line of names, for spreadsheets.")
 RAW = click.option(
     "--raw", is_flag=True, help="CSV: leave texts as they are that a spreadsheet would run as a formula."
 )

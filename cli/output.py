@@ -10,6 +10,7 @@ import datetime as dt
 import functools
 import io
 import sys
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,14 +22,16 @@ from rich.text import Text
 from ..protocol.cells import guarded
 from ..protocol.text import escaped
 from .escape import as_json
-from .options import JSON
+from .options import CSV, JSON, RAW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rich.console import RenderableType
 
-WIDE = 200
+    from ..config.settings import Settings
+
+WIDE = 1000
 """Columns where standard output is no terminal: no line is wrapped there."""
 
 
@@ -38,8 +41,14 @@ def show(thing: RenderableType) -> None:
     Console(width=width, highlight=False).print(thing)
 
 
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
-    """Print a table, or the line that stands for an empty one."""
+def show_table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str, *, sparse: bool = False
+) -> None:
+    """Print a table, or the line that stands for an empty one; if it is `sparse`, without columns that are empty."""
+    if sparse and rows:
+        kept = [any(cell not in ("", None) for cell in column) for column in zip(*rows, strict=True)]
+        columns = list(compress(columns, kept))
+        rows = [list(compress(row, kept)) for row in rows]
     table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for row in rows:
         table.add_row(*(plain(cell) for cell in row))
@@ -57,19 +66,63 @@ def show_facts(facts: Sequence[tuple[str, object]]) -> None:
 def show_next(told: Mapping[str, Any]) -> None:
     """Print that there are more than a page of the API has, and where the next one begins if that is known."""
     if told.get("more"):
-        begins = f": --before {told['next']}" if isinstance(told.get("next"), str) else ""
-        begins = f": --after {told['next']}" if isinstance(told.get("next"), int) else begins
-        show_facts([("", f"there are more{begins}")])
+        show_facts([("", more(told))])
+
+
+def more(told: Mapping[str, Any]) -> str:
+    """Say that there are more than a page of the API has, and where the next one begins if that is known."""
+    begins = f": --before {told['next']}" if isinstance(told.get("next"), str) else ""
+    begins = f": --after {told['next']}" if isinstance(told.get("next"), int) else begins
+    return f"there are more{begins}"
+
+
+TIMES = "chargehand.times"
+"""Key of the setting `cli.times` in the context of a command."""
+
+
+TIMED = frozenset({"at", "expiry", "not_after", "not_before"})
+"""Members that are times, beside those that end in `_at`."""
+
+
+def shows_times(settings: Settings) -> None:
+    """Have the running command show and read times as `cli.times` has it."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[TIMES] = settings.cli.times
+
+
+def zone() -> dt.tzinfo | None:
+    """Return the zone of times that the running command shows and reads: UTC, or None for the local one."""
+    context = click.get_current_context(silent=True)
+    return dt.UTC if context is None or context.meta.get(TIMES, "utc") == "utc" else None
 
 
 def when(moment: object) -> str:
-    """Write a time for people, in UTC with a Z; empty for None, unchanged for another text."""
+    """Write a time for people, with a Z or the offset of its zone; empty for None, unchanged for another text."""
     text = str(moment or "")
     try:
         at = dt.datetime.fromisoformat(text)
         if at.tzinfo is None:
             return text
-        return f"{at.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S}Z"
+        shown = at.astimezone(zone())
+        return shown.isoformat(" ", "seconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError):
+        return text
+
+
+def shown(row: Mapping[str, Any], names: Sequence[str]) -> list[object]:
+    """Return members of a row as cells of a table: times as `when` writes them."""
+    return [when(row[name]) if name in TIMED or name.endswith("_at") else row[name] for name in names]
+
+
+def moment(text: str) -> str:
+    """Write a time or a day of the command line as the API reads it; without an offset it is of the zone that is shown.
+
+    A text that is no time is unchanged: the server says so.
+    """
+    try:
+        at = dt.datetime.fromisoformat(text)
+        return text if at.tzinfo is not None or zone() is dt.UTC else at.astimezone().isoformat()
     except (ValueError, OverflowError):
         return text
 
@@ -89,8 +142,9 @@ def export(
 ) -> None:
     """Write rows: as CSV with a line of names, or as one JSON list with an object a line.
 
-    In CSV a list is its elements with `; ` between them, and a control character is written as Python writes it: JSON
-    has everything as it is. A text that a spreadsheet would run as a formula has an apostrophe before it, unless `raw`.
+    In CSV a list is its elements with `; ` between them, an object is JSON, and a control character is written as
+    Python writes it: JSON has everything as it is. A text that a spreadsheet would run as a formula has an apostrophe
+    before it, unless `raw`.
     """
     if json:
         _export_json(rows, write)
@@ -99,7 +153,7 @@ def export(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_cell(row[name], raw=raw) for name in columns])
+        writer.writerow([_cell(row.get(name), raw=raw) for name in columns])
         write(text.getvalue())
         text.seek(0)
         text.truncate()
@@ -121,7 +175,7 @@ def _cell(value: Any, *, raw: bool) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    text = escaped("; ".join(map(_item, value)) if isinstance(value, list) else str(value))
+    text = escaped("; ".join(map(_item, value)) if isinstance(value, list) else _item(value))
     return text if raw else guarded(text)
 
 
@@ -147,6 +201,40 @@ def shows(show: Callable[[Any], None]) -> Callable[[Callable[..., Any]], Callabl
     return decorate
 
 
+def lists(
+    show: Callable[[Any], None],
+    rows: str,
+    columns: Sequence[str],
+    flat: Callable[[Iterable[Mapping[str, Any]]], Iterable[Mapping[str, Any]]] = iter,
+) -> Callable[[Callable[..., Any]], Callable[..., None]]:
+    """Add the options --json, --csv and --raw to a command that lists; its value is printed by `show` without them.
+
+    `rows` is the member of the value that has its rows, empty if it is the rows; `columns` are those of CSV, which
+    takes the rows as `flat` makes them.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(*, json: bool, csv: bool, raw: bool, **options: Any) -> None:
+            if json and csv:
+                raise click.UsageError("--json and --csv are one too many: give one of them")
+            value = command(**options)
+            if json:
+                echo_json(value)
+            elif csv:
+                export(flat(value[rows] if rows else value), columns, sys.stdout.write, json=False, raw=raw)
+                if rows and value.get("more"):
+                    click.echo(f"chargehand: {more(value)}", err=True)
+            else:
+                show(value)
+
+        return JSON(CSV(RAW(run)))
+
+    return decorate
+
+
 def _item(item: Any) -> str:
-    """Show one of several values in a cell; a flag by its text."""
-    return str(item["text"] if isinstance(item, dict) and "text" in item else item)
+    """Show a value in a cell, or one of several; a flag by its text."""
+    if isinstance(item, dict):
+        return str(item["text"]) if "text" in item else as_json(item)
+    return str(item)

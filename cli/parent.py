@@ -32,7 +32,7 @@ from ..transport.shared_port import hold
 from ..web.token import choose_token, publish_token
 from .addresses import Wanted, announce, introduce, listeners
 from .channel import handover, worker_views
-from .failures import FAILED, CommandFailed
+from .failures import FAILED, NEXT_OF_STORE, CommandFailed
 from .stop_signals import StopSignals
 from .workers import WorkerProcess, Workers
 
@@ -89,7 +89,9 @@ class Parent:
         try:
             coordinator_server.start()
         except CoordinatorServerError as error:
-            raise CommandFailed(f"cannot start: {error}") from error
+            raise CommandFailed(
+                f"cannot start: {error}", "see who has its socket, or start with another --data folder"
+            ) from error
         stack.callback(coordinator_server.stop)
 
         def spawn(number: int, *, first: bool) -> WorkerProcess:
@@ -178,7 +180,7 @@ class Parent:
         try:
             server.start()
         except StoreError as error:
-            raise CommandFailed(f"cannot start: {error}") from error
+            raise CommandFailed(f"cannot start: {error}", NEXT_OF_STORE) from error
         stack.callback(server.stop)
         return path
 

@@ -41,9 +41,11 @@ def work(config: str | None, plugin: str, *, redis: str | None, group: str, conc
     """Run a plugin host until a signal comes; return the exit status. Raises `CommandFailed`."""
     settings = read_settings(config, {"redis.url": redis, "store": "memory"})  # a plugin host stores nothing
     if not settings.redis.url:
-        raise CommandMisused("no Redis is given: --redis URL, or redis.url in the settings")
+        raise CommandMisused("no Redis is given", "give --redis URL, or set redis.url as the nodes have it")
     if not GROUP.fullmatch(group):
-        raise CommandMisused(f"--group must be letters, digits, _ and -, not {group}")
+        raise CommandMisused(
+            f"--group must be letters, digits, _ and -, not {group}", "name it as redis.remote_groups does"
+        )
     if os.getcwd() not in sys.path:  # noqa: PTH109 - text, as sys.path has it
         sys.path.insert(0, os.getcwd())  # noqa: PTH109 - plugins may lie where the program is started
     configure(settings.log)
@@ -71,10 +73,16 @@ def work(config: str | None, plugin: str, *, redis: str | None, group: str, conc
             system=client,
         )
     except (PluginNotFound, AddressError) as error:
-        raise CommandMisused(f"cannot start: {error}") from error
+        raise CommandMisused(
+            f"cannot start: {error}",
+            "correct MODULE:CLASS or the URL; modules are found from the current folder",
+        ) from error
     except Exception as error:  # importing a module may raise anything
         logger.exception("%s cannot be loaded", plugin)
-        raise CommandFailed(f"cannot start: {plugin}: {type(error).__name__}: {error}") from error
+        raise CommandFailed(
+            f"cannot start: {plugin}: {type(error).__name__}: {error}",
+            "correct the plugin; the traceback is in the log",
+        ) from error
     return _run(host, client, spec.name)
 
 
@@ -100,7 +108,10 @@ def _run(host: PluginHost, client: Client, name: str) -> int:
     except Exception as error:
         client.stop()
         logger.exception("the start of %s failed", name)
-        raise CommandFailed(f"cannot start {name}: {type(error).__name__}: {error}") from error
+        raise CommandFailed(
+            f"cannot start {name}: {type(error).__name__}: {error}",
+            "see whether Redis answers at that URL; the traceback is in the log",
+        ) from error
     tune_collector()
     click.echo(f"plugin host {host.name}, group {host.group}")
     click.echo("ready")

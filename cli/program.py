@@ -6,6 +6,7 @@ One rule: at its end it reports the reason in one line, and leaves a folder that
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -16,14 +17,15 @@ from typing import TYPE_CHECKING
 import gevent
 
 from .. import __version__
+from ..config.rendering import redacted
 from ..store.store import StoreError
 from ..system.central_system import CentralSystem, SystemFailed
 from ..transport.tls import TlsError
 from ..web.server import serve_http
-from .addresses import announce, introduce
+from .addresses import announce, introduce, say
 from .configuration import read_settings
 from .data_folder import DataFolder, FolderInUse
-from .failures import FAILED, CommandFailed, CommandMisused
+from .failures import FAILED, NEXT_OF_STORE, CommandFailed, CommandMisused
 from .logs import configure
 from .parent import Parent
 from .stop_signals import StopSignals
@@ -40,16 +42,20 @@ STUCK_S = 1.0
 """Seconds that the process has beyond the system's time to stop; then its stacks are printed, and it ends."""
 
 
-def serve(config: str | None, overrides: Mapping[str, object]) -> int:
+def serve(config: str | None, overrides: Mapping[str, object], *, print_settings: bool = False) -> int:
     """Serve until a signal comes; returns the exit status. Raises `CommandFailed`."""
     settings = read_settings(config, overrides, serves=True)
+    if print_settings:
+        say(redacted(settings))
     find_plugins_here()
     try:
         with DataFolder(settings.data) as folder:
             configure(settings.log, workers=settings.workers)
             return (Program if settings.workers == 1 else Parent)(settings, folder).run()
     except FolderInUse as error:
-        raise CommandFailed(str(error)) from error
+        raise CommandFailed(
+            str(error), "stop that server first, or give this one another folder with --data"
+        ) from error
     except OSError as error:
         raise cannot_start(error) from error
 
@@ -63,7 +69,20 @@ def find_plugins_here() -> None:
 def cannot_start(error: OSError) -> CommandFailed:
     """Describe an OSError and its place: gevent puts the address into `strerror`, files have a name beside it."""
     text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
-    return CommandFailed(f"cannot start: {text}")
+    return CommandFailed(f"cannot start: {text}", next_after(error))
+
+
+def next_after(error: OSError) -> str:
+    """Say what to do about an error of the system at the start."""
+    if error.errno == errno.EADDRINUSE:
+        return "stop the server that has the port, or choose others with --port and --http-port; 0 is any free one"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "give an address of this machine with --host"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "take a port above 1023, or a folder that this user may write: --data"
+    if error.errno == errno.ENOSPC:
+        return "make room on the disk, or name a folder on another one with --data"
+    return "correct that, or choose another folder (--data) or other ports"
 
 
 COLLECT_AFTER = (20_000, 4, 250)
@@ -130,12 +149,16 @@ class Program:
         except (
             ValueError
         ) as error:  # of a plugin that is not there, of two that claim the same, of a certificate
-            raise CommandMisused(f"cannot start: {error}") from error
+            raise CommandMisused(
+                f"cannot start: {error}", "correct the settings; `chargehand check-config` shows them"
+            ) from error
         except StoreError as error:  # a file that is broken, or that a newer chargehand has written
-            raise CommandFailed(f"cannot start: {error}") from error
+            raise CommandFailed(f"cannot start: {error}", NEXT_OF_STORE) from error
         except Exception as error:
             logger.exception("the start failed")
-            raise CommandFailed(f"cannot start: {type(error).__name__}: {error}") from error
+            raise CommandFailed(
+                f"cannot start: {type(error).__name__}: {error}", "the traceback in the log tells where"
+            ) from error
 
     def _announce(self) -> None:
         if self._folder is not None:

@@ -9,9 +9,10 @@ import click
 
 from ..testing.recording import NotARecording
 from ..testing.replay import Replay
-from .api import OK, asks_server, why
+from .api import OK, asks_server, refused
 from .escape import as_json, escaped_json
-from .failures import FAILED, CommandFailed, CommandMisused
+from .failures import FAILED, CommandMisused
+from .options import CP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,7 +24,7 @@ def read(api: Api, charge_point: str) -> str:
     """Ask for the recording of a charge point, as lines of JSON. Raises `CommandFailed`."""
     reply = api.ask("GET", "charge-points", charge_point, "recording")
     if reply.status != OK:
-        raise CommandFailed(why(reply.status, reply.json))
+        raise refused(reply.status, reply.json)
     return escaped_json(reply.text)
 
 
@@ -35,7 +36,7 @@ def fly(lines: Iterable[str], say: Callable[[str], object]) -> bool:
     try:
         differences = Replay(lines).fly()
     except (NotARecording, UnicodeDecodeError) as error:
-        raise CommandMisused(str(error)) from error
+        raise CommandMisused(str(error), "make one: `chargehand recording CP > FILE`") from error
     for difference in differences:
         say(f"at {difference.at:.6f}")
         say(f"  then  {_shown(difference.recorded)}")
@@ -48,7 +49,7 @@ def _shown(frame: Any) -> str:
 
 
 @click.command()
-@click.argument("charge_point", metavar="CP")
+@CP
 @asks_server
 def recording(api: Api, charge_point: str) -> None:
     """Print the last frames and events of the charge point CP, without its secrets, as lines of JSON."""

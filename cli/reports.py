@@ -8,13 +8,17 @@ import click
 
 from .api import STORE_S, asks_server
 from .escape import as_json
-from .output import show_facts, show_table, shows, when
+from .options import CP
+from .output import lists, show_facts, show_table, shown, shows, when
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .api import Api
 
+EXPORTED = (
+    "number", "action", "request_id", "state", "parts", "missing", "size_bytes", "begun_at", "last_at",
+)  # fmt: skip
 COLUMNS = ("number", "action", "request", "state", "parts", "missing", "bytes", "begun", "last part")
 
 
@@ -49,7 +53,8 @@ def show_reports(told: Mapping[str, Any]) -> None:
 
 def show_report(told: Mapping[str, Any]) -> None:
     """Print a report: its facts, and a line for the contents of each part."""
-    facts = [(name.replace("_", " "), value) for name, value in told.items() if name != "parts"]
+    names = [name for name in told if name != "parts"]
+    facts = [(name.replace("_", " "), value) for name, value in zip(names, shown(told, names), strict=True)]
     show_facts(
         [(name, ", ".join(map(str, value)) if isinstance(value, list) else value) for name, value in facts]
     )
@@ -68,10 +73,10 @@ def reports() -> None:
 
 
 @reports.command("list")
-@click.argument("charge_point", metavar="CP")
+@CP
 @click.option("--action", help="Those of this action only, such as NotifyReport.")
 @click.option("--request-id", type=int, help="Those of this requestId only.")
-@shows(show_reports)
+@lists(show_reports, "reports", EXPORTED)
 @asks_server
 def list_reports(api: Api, *, charge_point: str, action: str | None, request_id: int | None) -> Any:
     """List the reports of CP, newest first."""
@@ -79,7 +84,7 @@ def list_reports(api: Api, *, charge_point: str, action: str | None, request_id:
 
 
 @reports.command("show")
-@click.argument("charge_point", metavar="CP")
+@CP
 @click.argument("number", type=int)
 @shows(show_report)
 @asks_server
@@ -89,7 +94,7 @@ def show_one(api: Api, *, charge_point: str, number: int) -> Any:
 
 
 @reports.command("forget")
-@click.argument("charge_point", metavar="CP")
+@CP
 @click.argument("number", type=int)
 @shows(show_forgotten)
 @asks_server

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .api import asks_server
+from .completion import charge_points_like
 from .options import LIMIT
-from .output import show_next, show_table, shows, when
+from .output import lists, show_next, show_table, when
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,11 +43,16 @@ def security_events() -> None:
 
 
 @security_events.command("list")
-@click.option("--charge-point", metavar="CP", help="Only events of this charge point.")
+@click.option(
+    "--charge-point",
+    metavar="CP",
+    shell_complete=charge_points_like,
+    help="Only events of this charge point.",
+)
 @click.option("--own", "own", flag_value="1", help="Only those that the central system has seen itself.")
 @click.option("--told", "own", flag_value="0", help="Only those that charge points have told.")
 @LIMIT
-@shows(show_events)
+@lists(show_events, "security_events", ("at", "charge_point", "source", "type", "info", "data"))
 @asks_server
 def list_events(api: Api, **narrowed: Any) -> Any:
     """List security events, the newest first."""

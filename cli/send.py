@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .api import OK, asks_server, why
+from .api import OK, asks_server, next_for, why
 from .bulk import chooses, send_bulk
+from .completion import charge_points_like
 from .escape import as_json
 from .failures import CommandFailed
 
@@ -87,10 +88,25 @@ def send_command(
         click.echo(answer["ticket"])
         return
     if reply.status != OK:
-        raise CommandFailed(_why(reply.status, answer, subject))
+        raise CommandFailed(_why(reply.status, answer, subject), _next(reply.status, answer, charge_point))
     effect = answer.get("effect", DONE)
     if effect != DONE:
-        raise CommandFailed(f"{subject} is answered: {ENDS[effect]}")
+        raise CommandFailed(f"{subject} is answered: {ENDS[effect]}", _look_at(charge_point))
+
+
+def _look_at(charge_point: str) -> str:
+    return f"see how it is: `chargehand charge-points show {charge_point}`, `chargehand recording {charge_point}`"
+
+
+def _next(status: int, answer: Mapping[str, Any], charge_point: str) -> str:
+    """Say what to do after a command that was not answered as it should be."""
+    if status == ACCEPTED:
+        return f"follow it: `chargehand tickets show {answer['ticket']}`"
+    if answer.get("state") == "never_sent":
+        return f"wait until {charge_point} is there, or give --queue to have it sent then"
+    if "error" in answer or "effect" in answer or answer.get("state"):
+        return _look_at(charge_point)
+    return next_for(status, answer)
 
 
 def _why(status: int, answer: Mapping[str, Any], subject: str) -> str:
@@ -162,12 +178,16 @@ def checked_json(payload: str) -> str:
     try:
         json.loads(payload)
     except ValueError as error:
-        raise CommandFailed(f"the payload is not JSON: {error}") from error
+        raise CommandFailed(
+            f"the payload is not JSON: {error}", """write it like '{"type": "Soft"}', in single quotes"""
+        ) from error
     return payload
 
 
 @click.command()
-@click.argument("words", metavar="[CP] ACTION [JSON]", nargs=-1, required=True)
+@click.argument(
+    "words", metavar="[CP] ACTION [JSON]", nargs=-1, required=True, shell_complete=charge_points_like
+)
 @sends
 @chooses
 @asks_server

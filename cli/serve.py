@@ -41,6 +41,7 @@ from .options import CONFIG, DATA
     "--plugin", "plugins", multiple=True, metavar="MODULE:CLASS", help="Plugin class to run; repeatable."
 )
 @click.option("--workers", type=int, help="Number of worker processes that serve the same ports.")
+@click.option("--print-settings", is_flag=True, help="Print all settings, without secrets, before the start.")
 @click.option(
     "--open", "open_", is_flag=True, help="Allow unauthenticated charge points on a non-loopback address."
 )
@@ -51,6 +52,7 @@ def serve(
     http_open: bool,
     plugins: tuple[str, ...],
     open_: bool,
+    print_settings: bool,
     redis: str | None,
     **same: Any,
 ) -> None:
@@ -71,7 +73,7 @@ def serve(
         "open": open_ or None,
         "redis.url": redis,
     }
-    sys.exit(run(config, overrides))
+    sys.exit(run(config, overrides, print_settings=print_settings))
 
 
 @click.command(hidden=True)

@@ -42,7 +42,7 @@ def serve() -> int:
         settings, worker = channel.read()
     except NoParent as error:
         raise CommandMisused(
-            "serve-worker is started by serve --workers; it cannot be run by hand"
+            "serve-worker cannot be run by hand", "start the workers with `chargehand serve --workers N`"
         ) from error
     configure(settings.log, worker=worker.number, workers=settings.workers)
     find_plugins_here()

@@ -25,7 +25,7 @@ from .configuration import read_settings
 from .console_trace import ConsoleTrace
 from .data_folder import DataFolder
 from .failures import CommandFailed, CommandMisused
-from .options import CONFIG, DATA
+from .options import CONFIG, CP, DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 POLL_S = 0.05
 GOODBYE_S = 3.0
+LOOK = "see the lines above, and the server's log"
+"""Next step after a charging session that failed on its way."""
 """Seconds to report the last transactions when the simulator is stopped from outside."""
 SECONDS_AN_HOUR = 3600
 ACCEPTED = "Accepted"
@@ -65,7 +67,7 @@ def address(settings: Settings) -> str:
         url = there.get("ws") or there.get("wss")
         if url:
             return str(url)
-    raise CommandFailed("the settings have no endpoint for charge points")
+    raise CommandFailed("the settings have no endpoint for charge points", "name one with --url")
 
 
 def play(
@@ -91,7 +93,9 @@ def play(
             reconnect=Backoff() if visit.keep else None,
         )
     except OSError as error:  # it has opened nothing else yet
-        raise CommandMisused(f"{cafile} cannot be used: {error.strerror or error}") from error
+        raise CommandMisused(
+            f"{cafile} cannot be used: {error.strerror or error}", "name a file in PEM with --cafile"
+        ) from error
     diary = ConsoleTrace(charge_point.record, say, model.sentences)
     diary.line("connecting", charge_point.url)
     following = gevent.spawn(diary.follow)
@@ -130,14 +134,20 @@ class Simulation:
         try:
             self._come()
         except ValueError as error:
-            self._failure = CommandMisused(str(error))
+            self._failure = CommandMisused(str(error), "correct CP or --url")
         except HandshakeRefused as error:
-            self._failure = CommandFailed(f"the central system refuses {charge_point.identity}: {error}")
+            self._failure = CommandFailed(
+                f"the central system refuses {charge_point.identity}: {error}",
+                "see the server's log; 401 needs another --password, 404 another path in --url",
+            )
         except (OSError, HandshakeError) as error:
             text = getattr(error, "strerror", None) or error
-            self._failure = CommandFailed(f"no central system at {charge_point.url}: {text}")
+            self._failure = CommandFailed(
+                f"no central system at {charge_point.url}: {text}",
+                "start one with `chargehand serve`, or name another with --url or --data",
+            )
         except (CallFailed, NotPossible) as error:
-            self._failure = CommandFailed(str(error))
+            self._failure = CommandFailed(str(error), LOOK)
         except CommandFailed as failure:
             self._failure = failure
 
@@ -150,14 +160,17 @@ class Simulation:
             Event().wait()  # a signal ends it
         self._charge()
         if not charge_point.online:
-            raise CommandFailed("the connection was lost")
+            raise CommandFailed("the connection was lost", LOOK)
 
     def _charge(self) -> None:
         """Boot, charge and be free again. Raises `CommandFailed` if the central system will not have it."""
         charge_point, visit = self._charge_point, self._visit
         status = charge_point.boot().status
         if status != ACCEPTED and not visit.keep:
-            raise CommandFailed(f"the central system has not accepted {charge_point.identity}: {status}")
+            raise CommandFailed(
+                f"the central system has not accepted {charge_point.identity}: {status}",
+                f"enter it (`chargehand charge-points add {charge_point.identity}`) or approve it, or wait with --keep",
+            )
         charge_point.boot_sequence.accepted.wait()
         charge_point.plug_in(visit.connector)
         verdict: str | None = charge_point.authorize(visit.tag).status
@@ -168,7 +181,10 @@ class Simulation:
         if charge_point.online:
             charge_point.backlog.empty.wait(GOODBYE_S)
         if verdict not in (ACCEPTED, None):  # None: it was offline
-            raise CommandFailed(f"{visit.tag} may not charge: {verdict}")
+            raise CommandFailed(
+                f"{visit.tag} may not charge: {verdict}",
+                f"enter the tag (`chargehand tags add {visit.tag}`), or give another with --tag",
+            )
 
     def _transaction(self) -> AnyTransaction:
         charge_point, visit = self._charge_point, self._visit
@@ -218,7 +234,7 @@ def _signals(over: Event) -> Iterator[None]:
 
 
 @click.command()
-@click.argument("charge_point", metavar="CP")
+@CP
 @click.option("--url", help="WebSocket URL without the id; default: that of the data folder's server.")
 @click.option("--tag", default="T1", show_default=True, help="Id tag to charge with.")
 @click.option(
@@ -272,13 +288,15 @@ def simulate(
     """Simulate charge point CP: boot, run one charging session, disconnect. Each step is printed as a line."""
     for name in visit["misbehaviour"]:
         if visit["ocpp"] != MISBEHAVIOURS[name]:
-            raise CommandMisused(f"--misbehave {name} needs --ocpp {MISBEHAVIOURS[name]}")
+            raise CommandMisused(
+                f"--misbehave {name} needs --ocpp {MISBEHAVIOURS[name]}", "add that, or leave the fault out"
+            )
     settings = read_settings(config, {"data": data})
     given = settings.auth.credentials.get(charge_point) if password is None else password
     try:
         key = None if given is None else read_key(given)
     except InvalidKey as error:
-        raise CommandMisused(f"--password: {error}") from error
+        raise CommandMisused(f"--password: {error}", "write it as text, or its bytes behind hex:") from error
     play(
         url or address(settings),
         charge_point,

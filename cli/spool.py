@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .api import OK, STORE_S, asks_server, why
-from .failures import CommandFailed
+from .api import OK, STORE_S, asks_server, refused
 from .options import BY
-from .output import show_table, shows
+from .output import lists, show_table, shows, when
 from .transactions import show_rows
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from .api import Api
 
+EXPORTED = ("number", "place", "charge_point", "action", "transaction_id", "received_at", "why")
 COLUMNS = ("number", "place", "charge point", "action", "transaction", "received", "why")
 MOST = "10000"
 """Maximum number of messages of each kind; the API returns no more at once."""
@@ -48,7 +48,7 @@ def retry(api: Api, number: int | None) -> list[int]:
     path = ("spool", "retry") if number is None else ("spool", str(number), "retry")
     reply = api.ask("POST", *path, timeout_s=STORE_S)
     if reply.status != OK:
-        raise CommandFailed(why(reply.status, reply.json))
+        raise refused(reply.status, reply.json)
     retried: list[int] = reply.json["retried"]
     return retried
 
@@ -62,7 +62,7 @@ def show_spool(rows: Iterable[Mapping[str, Any]]) -> None:
             row["charge_point"],
             row["action"],
             row["transaction_id"],
-            row["received_at"],
+            when(row["received_at"]),
             row["why"],
         )
         for row in rows
@@ -76,7 +76,7 @@ def spool() -> None:
 
 
 @spool.command("list")
-@shows(show_spool)
+@lists(show_spool, "", EXPORTED)
 @asks_server
 def list_spool(api: Api) -> Any:
     """List the spooled messages for redelivery, then the dead letters; the oldest first."""
@@ -102,7 +102,7 @@ def retry_event(api: Api, *, number: int) -> None:
     """Deliver the dead event NUMBER to its consumer once more."""
     reply = api.ask("POST", "spool", "dead-events", str(number), "retry", timeout_s=STORE_S)
     if reply.status != OK:
-        raise CommandFailed(why(reply.status, reply.json))
+        raise refused(reply.status, reply.json)
     click.echo(f"dead event {number} was taken")
 
 
@@ -113,7 +113,7 @@ def forget_event(api: Api, *, number: int) -> None:
     """Forget the dead event NUMBER for good."""
     reply = api.ask("DELETE", "spool", "dead-events", str(number), timeout_s=STORE_S)
     if reply.status != OK:
-        raise CommandFailed(why(reply.status, reply.json))
+        raise refused(reply.status, reply.json)
     click.echo(f"dead event {number} is forgotten")
 
 
@@ -138,5 +138,5 @@ def forget(api: Api, *, number: int, by: str) -> None:
     """Forget the dead letter NUMBER for good; an event of its charge point keeps what it was."""
     reply = api.ask("DELETE", "spool", "dead-letters", str(number), query={"by": by}, timeout_s=STORE_S)
     if reply.status != OK:
-        raise CommandFailed(why(reply.status, reply.json))
+        raise refused(reply.status, reply.json)
     click.echo(f"dead letter {number} is forgotten")

@@ -9,7 +9,7 @@ import click
 from .accepted_state import CHARGE_POINT, listed
 from .api import asks_server
 from .escape import as_json
-from .output import show_next, show_table, shows
+from .output import lists, show_next, show_table, shown, when
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,14 +27,14 @@ NETWORK_PROFILES = ("slot", "charge_point", "accepted_at", "data")
 
 def show_monitors(told: Mapping[str, Any]) -> None:
     """Print monitors as a table, and that there are more."""
-    lines = [[row[name] for name in MONITORS] for row in told["monitors"]]
+    lines = [shown(row, MONITORS) for row in told["monitors"]]
     show_table(MONITORS, lines, "no monitor is known")
     show_next(told)
 
 
 def show_display_messages(told: Mapping[str, Any]) -> None:
     """Print messages as a table, and that there are more."""
-    lines = [[row[name] for name in DISPLAY_MESSAGES] for row in told["display_messages"]]
+    lines = [shown(row, DISPLAY_MESSAGES) for row in told["display_messages"]]
     show_table(DISPLAY_MESSAGES, lines, "no message is known")
     show_next(told)
 
@@ -42,7 +42,7 @@ def show_display_messages(told: Mapping[str, Any]) -> None:
 def show_network_profiles(told: Mapping[str, Any]) -> None:
     """Print network profiles as a table, and that there are more."""
     lines = [
-        [row["slot"], row["charge_point"], row["accepted_at"], as_json(row["data"])]
+        [row["slot"], row["charge_point"], when(row["accepted_at"]), as_json(row["data"])]
         for row in told["network_profiles"]
     ]
     show_table(NETWORK_PROFILES, lines, "no network profile is known")
@@ -56,7 +56,7 @@ def monitors() -> None:
 
 @monitors.command("list")
 @CHARGE_POINT
-@shows(show_monitors)
+@lists(show_monitors, "monitors", MONITORS)
 @asks_server
 def list_monitors(api: Api, *, charge_point: str | None) -> Any:
     """List monitors, the newest first."""
@@ -70,7 +70,7 @@ def display_messages() -> None:
 
 @display_messages.command("list")
 @CHARGE_POINT
-@shows(show_display_messages)
+@lists(show_display_messages, "display_messages", DISPLAY_MESSAGES)
 @asks_server
 def list_display_messages(api: Api, *, charge_point: str | None) -> Any:
     """List messages, the newest first."""
@@ -84,7 +84,7 @@ def network_profiles() -> None:
 
 @network_profiles.command("list")
 @CHARGE_POINT
-@shows(show_network_profiles)
+@lists(show_network_profiles, "network_profiles", NETWORK_PROFILES)
 @asks_server
 def list_network_profiles(api: Api, *, charge_point: str | None) -> Any:
     """List network profiles, the newest first."""

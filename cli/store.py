@@ -34,12 +34,14 @@ def fetch(api: Api, file: str, *, force: bool) -> int:
     """Have the copy made and write it; how many bytes it has. Raises `CommandFailed`, and has left nothing then."""
     path = Path(file)
     if path.exists() and not force:
-        raise CommandMisused(f"{file} is there already; --force replaces it")
+        raise CommandMisused(f"{file} is there already", "give --force to replace it, or another name")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        raise CommandMisused(f"{file} cannot be written: {error.strerror}") from error
+        raise CommandMisused(
+            f"{file} cannot be written: {error.strerror}", "name a file in a folder that you may write"
+        ) from error
     try:
         with os.fdopen(descriptor, "wb") as target:
             length = 0
@@ -49,7 +51,9 @@ def fetch(api: Api, file: str, *, force: bool) -> int:
             os.fsync(target.fileno())
         _put_in_place(temporary, path, force=force)
     except OSError as error:
-        raise CommandFailed(f"{file} was not written: {error.strerror}") from error
+        raise CommandFailed(
+            f"{file} was not written: {error.strerror}", "make room there, or name a file on another disk"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
     return length
@@ -62,23 +66,29 @@ def _put_in_place(temporary: Path, path: Path, *, force: bool) -> None:
     try:
         os.link(temporary, path)  # fails if another process has made the file meanwhile
     except FileExistsError:
-        raise CommandFailed(f"{path} was made by another process meanwhile, and is left as it is") from None
+        raise CommandFailed(
+            f"{path} was made by another process meanwhile, and is left as it is", "name another file"
+        ) from None
 
 
 def look(file: str | None, *, data: str | None, config: str | None) -> dict[str, Any]:
     """Check a file, or that of a data folder; return its rows and faults. Raises `CommandFailed`."""
     if file is not None and data is not None:
-        raise CommandMisused("FILE and --data are one too many")
+        raise CommandMisused("FILE and --data are one too many", "give one of them")
     path = Path(file) if file is not None else Path(read_settings(config, {"data": data}).data) / SQLITE_FILE
     if not path.is_file():
-        raise CommandMisused(f"there is no file {path}")
+        raise CommandMisused(
+            f"there is no file {path}", "name a backup, or the folder of a server with --data"
+        )
     with ExitStack() as held:
         if (path.parent / LOCK_FILE).exists() and path.name == SQLITE_FILE:
             _hold(held, path.parent)
         try:
             found = Inspection(str(path))
         except StoreError as error:
-            raise CommandFailed(str(error)) from error
+            raise CommandFailed(
+                str(error), "name a file that chargehand has written, or use a backup"
+            ) from error
     return {
         "file": str(path),
         "rows": found.rows,
@@ -92,9 +102,13 @@ def _hold(held: ExitStack, folder: Path) -> None:
     try:
         held.enter_context(DataFolder(str(folder)))
     except FolderInUse as error:
-        raise CommandFailed(f"{error}; `chargehand backup` makes a copy that can be looked at") from error
+        raise CommandFailed(
+            str(error), "make a copy that can be looked at: `chargehand backup FILE`, then check FILE"
+        ) from error
     except OSError as error:
-        raise CommandFailed(f"{folder} cannot be held: {error.strerror}") from error
+        raise CommandFailed(
+            f"{folder} cannot be held: {error.strerror}", "run it as the user that the server runs as"
+        ) from error
 
 
 def show_report(report: Mapping[str, Any]) -> None:

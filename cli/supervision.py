@@ -8,9 +8,8 @@ import click
 from rich.text import Text
 from rich.tree import Tree
 
-from .api import OK, asks_server, why
-from .failures import CommandFailed
-from .output import plain, show, show_facts, show_table, shows
+from .api import OK, asks_server, refused
+from .output import lists, plain, show, show_facts, show_table, shows, when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -71,7 +70,7 @@ def _facts(node: Mapping[str, Any]) -> list[str]:
     if node.get("restarts"):
         facts.append(f"restarts: {node['restarts']}")
     if "time" in node:
-        facts.append(f"at {node['time']}")
+        facts.append(f"at {when(node['time'])}")
     if node.get("inbox"):
         facts.append(f"inbox: {node['inbox']}")
     return facts
@@ -107,7 +106,7 @@ def release_plugin(api: Api, plugin: str) -> dict[str, Any]:
     """Release a plugin; returns its state afterwards. Raises `CommandFailed`."""
     reply = api.ask("POST", "plugins", plugin, "release")
     if reply.status != OK:
-        raise CommandFailed(why(reply.status, reply.json))
+        raise refused(reply.status, reply.json)
     return reply.json
 
 
@@ -142,7 +141,7 @@ def quarantine() -> None:
 
 
 @quarantine.command("list")
-@shows(show_plugins)
+@lists(show_plugins, "", ("name", "restarts", "spool", "last_crash"))
 @asks_server
 def list_(api: Api) -> Any:
     """List the plugins in quarantine."""

@@ -10,10 +10,10 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from ..protocol.cells import guarded, unguarded
-from .api import OK, asks_server, why
+from .api import OK, asks_server, refused
 from .failures import CommandFailed, CommandMisused
-from .options import JSON, RAW
-from .output import echo_json, show_table, shows
+from .options import CP, JSON, RAW
+from .output import echo_json, lists, moment, show_table, shown, shows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +44,7 @@ def changed(
     body = None if facts is None else json.dumps(facts)
     reply = api.ask(method, "tags", id_tag, query={"id_type": id_type} if id_type else None, body=body)
     if reply.status != OK:
-        raise CommandFailed(why(reply.status, reply.json, id_tag))
+        raise refused(reply.status, reply.json, id_tag)
     return reply.json
 
 
@@ -57,7 +57,9 @@ def enter(api: Api, rows: Sequence[Mapping[str, Any]], places: Sequence[str]) ->
         faults = dict(told) | faults  # the server does not know where a row came from
     if faults:
         lines = [f"{place}: {faults[place]}" for place in places if place in faults]
-        raise CommandFailed("\n  ".join(["nothing was entered:", *lines]))
+        raise CommandFailed(
+            "\n  ".join(["nothing was entered:", *lines]), "correct these, and import the file again"
+        )
     for part in parts:
         _posted(api, [rows[at] for at in part], [places[at] for at in part], check="0")
     return len(rows)
@@ -84,7 +86,7 @@ def _posted(
         return []
     told = reply.json
     if "rows" not in told:
-        raise CommandFailed(why(reply.status, told))
+        raise refused(reply.status, told)
     return [(places[row["row"] - 1], row["text"]) for row in told["rows"]]
 
 
@@ -101,10 +103,13 @@ def _read_json(text: str) -> tuple[list[dict[str, Any]], list[str]]:
     try:
         told = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise CommandMisused(f"this is no JSON: {error}") from error
+        raise CommandMisused(f"this is no JSON: {error}", "correct it, or give CSV") from error
     rows = told.get("tags") if isinstance(told, dict) else told
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise CommandMisused(f"JSON is to be a list of objects with {', '.join((*COLUMNS, *MORE))}")
+        raise CommandMisused(
+            f"JSON is to be a list of objects with {', '.join((*COLUMNS, *MORE))}",
+            "take `chargehand tags export --json` for an example",
+        )
     return rows, [f"tag {number}" for number in range(1, len(rows) + 1)]
 
 
@@ -118,14 +123,19 @@ def _read_csv(text: str) -> tuple[list[dict[str, Any]], list[str]]:
         reader.fieldnames = names
         known = (*COLUMNS, *MORE)
         if "id_tag" not in names or not set(names) <= set(known) or len(set(names)) < len(names):
-            raise CommandMisused(f"CSV begins with a line of names, {','.join(known)} or some of them")
+            raise CommandMisused(
+                f"CSV begins with a line of names, {','.join(known)} or some of them",
+                "put it in front of the others; `chargehand tags export` is an example",
+            )
         for row in reader:
             if "" in row or None in row.values():
-                raise CommandMisused(f"line {reader.line_num}: not as many fields as the first line has")
+                raise CommandMisused(
+                    f"line {reader.line_num}: not as many fields as the first line has", "correct the line"
+                )
             rows.append({name: unguarded(value) for name, value in row.items() if value or name == "id_tag"})
             places.append(f"line {reader.line_num}")
     except csv.Error as error:
-        raise CommandMisused(f"line {reader.line_num}: {error}") from error
+        raise CommandMisused(f"line {reader.line_num}: {error}", "correct the line") from error
     return rows, places
 
 
@@ -146,7 +156,7 @@ def as_csv(tags: Sequence[Mapping[str, Any]], *, raw: bool = False) -> str:
 def show_tags(tags: Sequence[Mapping[str, Any]]) -> None:
     """Print them as a table."""
     columns = columns_of(tags)
-    show_table(columns, [[tag[name] for name in columns] for tag in tags], "no tag is known")
+    show_table(columns, [shown(tag, columns) for tag in tags], "no tag is known")
 
 
 ID_TYPE = click.option(
@@ -164,7 +174,7 @@ def push(api: Api, charge_point: str, *, full: bool, clear_cache: bool, timeout_
     path = ("charge-points", charge_point, "local-list")
     reply = api.ask("POST", *path, query=query, timeout_s=PUSH_S)
     if reply.status != OK:
-        raise CommandFailed(why(reply.status, reply.json, charge_point))
+        raise refused(reply.status, reply.json, charge_point)
     return _told(charge_point, reply.json)
 
 
@@ -190,7 +200,7 @@ def tags() -> None:
 
 
 @tags.command("list")
-@shows(show_tags)
+@lists(show_tags, "", (*COLUMNS, *MORE))
 @asks_server
 def list_tags(api: Api) -> Any:
     """List all tags."""
@@ -215,9 +225,7 @@ def show_tag(api: Api, *, id_tag: str, id_type: str) -> Any:
     show_default=True,
     help="Accepted, Blocked, Expired or Invalid, or one of OCPP 2.0.1: NoCredit, NotAtThisTime, …",
 )
-@click.option(
-    "--expiry", help="Expiry: a day (its beginning, UTC) like 2026-12-01, or a time with its UTC offset."
-)
+@click.option("--expiry", help="Expiry: a time, or a day (its beginning) like 2026-12-01 (see --times).")
 @click.option("--parent", default="", help="Tags with the same parent may stop each other's transactions.")
 @ID_TYPE
 @click.option("--language", default="", help="Language of the driver in OCPP 2.0.1, as en.")
@@ -225,6 +233,8 @@ def show_tag(api: Api, *, id_tag: str, id_type: str) -> Any:
 @asks_server
 def add_tag(api: Api, *, id_tag: str, id_type: str, **facts: str | None) -> None:
     """Enter a tag, or change it."""
+    if facts["expiry"] is not None:
+        facts["expiry"] = moment(facts["expiry"])
     show_tags([changed(api, "PUT", id_tag, facts, id_type=id_type)])
 
 
@@ -245,7 +255,7 @@ def import_tags(api: Api, *, file: IO[str]) -> None:
     try:
         text = file.read()
     except UnicodeDecodeError as error:
-        raise CommandMisused(f"the file is not UTF-8: {error}") from error
+        raise CommandMisused(f"the file is not UTF-8: {error}", "save it as UTF-8") from error
     click.echo(f"{enter(api, *read(text))} tags entered")
 
 
@@ -263,7 +273,7 @@ def export_tags(api: Api, *, json: bool, raw: bool) -> None:
 
 
 @tags.command("push")
-@click.argument("charge_point", metavar="CP")
+@CP
 @click.option("--full", is_flag=True, help="Send the whole list, whatever the charge point has.")
 @click.option("--clear-cache", is_flag=True, help="Also clear the charge point's authorisation cache.")
 @click.option(

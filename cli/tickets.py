@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .api import OK, asks_server, why
+from .api import OK, asks_server, refused
+from .completion import charge_points_like
 from .escape import as_json
-from .failures import CommandFailed
 from .options import JSON, RAW
-from .output import export, show_facts, show_next, show_table, shows, when
+from .output import export, lists, show_facts, show_next, show_table, shown, shows, when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,7 +46,7 @@ def cancelled(api: Api, ticket: str) -> str:
     """Cancel a command that was not sent yet; returns a text about it. Raises `CommandFailed`."""
     reply = api.ask("DELETE", "tickets", ticket)
     if reply.status not in (OK, ACCEPTED):
-        raise CommandFailed(why(reply.status, reply.json, ticket))
+        raise refused(reply.status, reply.json, ticket)
     if reply.status == ACCEPTED:
         return f"{ticket} will be cancelled when the session of its charge point is back"
     return f"{ticket} is cancelled"
@@ -90,12 +90,17 @@ def show_ticket(row: Mapping[str, Any]) -> None:
     show_facts(
         [
             (name.replace("_", " "), value if isinstance(value, str) else as_json(value))
-            for name, value in row.items()
+            for name, value in zip(row, shown(row, list(row)), strict=True)
         ]
     )
 
 
-CHARGE_POINT = click.option("--charge-point", metavar="CP", help="Only commands to this charge point.")
+CHARGE_POINT = click.option(
+    "--charge-point",
+    metavar="CP",
+    shell_complete=charge_points_like,
+    help="Only commands to this charge point.",
+)
 OPEN = click.option("--open", "open_", is_flag=True, help="Only commands that have not ended.")
 
 
@@ -110,7 +115,7 @@ def tickets() -> None:
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Maximum number of rows."
 )
-@shows(show_tickets)
+@lists(show_tickets, "tickets", EXPORTED, exported)
 @asks_server
 def list_tickets(api: Api, *, limit: int, **narrowed: Any) -> Any:
     """List commands, newest first: the open ones and the last that ended."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .api import asks_server
-from .output import show_table, shows, when
+from .output import lists, show_table, shows, when
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ def tls() -> None:
 
 
 @tls.command("show")
-@shows(show_certificates)
+@lists(show_certificates, "certificates", ("use", "name", "key", "expires_at", "file"))
 @asks_server
 def show_tls(api: Api) -> Any:
     """Show the server's certificates, those of the CAs of clients, and revocation lists, with their ends."""

@@ -10,7 +10,7 @@ import click
 
 from .api import asks_server
 from .failures import CommandMisused
-from .output import show_table, shows, when
+from .output import lists, moment, show_table, shows, when
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +46,7 @@ def tokens() -> None:
 
 
 @tokens.command("list")
-@shows(show_tokens)
+@lists(show_tokens, "tokens", ("name", "scope", "created_at", "created_by", "expires_at", "expired"))
 @asks_server
 def list_tokens(api: Api) -> Any:
     """List the tokens, without what is secret of them."""
@@ -63,15 +63,17 @@ def list_tokens(api: Api) -> Any:
     help="read: look at everything; command: send commands, too; admin: everything.",
 )
 @click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Days until it expires.")
-@click.option("--expires", metavar="TIME", help="When it expires: a time, or a day.")
+@click.option("--expires", metavar="TIME", help="When it expires: a time, or a day (see --times).")
 @shows(show_new)
 @asks_server
 def add(api: Api, *, name: str, scope: str, days: float | None, expires: str | None) -> Any:
     """Make the token NAME and print it: it is shown this once only."""
     if days is not None and expires is not None:
-        raise CommandMisused("--days and --expires say the same: give one of them")
+        raise CommandMisused("--days and --expires say the same", "give one of them")
     if days is not None:
         expires = (dt.datetime.now(dt.UTC) + dt.timedelta(days=days)).isoformat()
+    elif expires is not None:
+        expires = moment(expires)
     wanted = {"name": name, "scope": scope, "expires_at": expires}
     return api.change("POST", "tokens", body=json.dumps(wanted))
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .api import STORE_S, asks_server
+from .completion import charge_points_like
 from .escape import as_json
 from .options import BEFORE, BY, JSON, LIMIT, MAX_LIMIT, RAW
-from .output import export, show_facts, show_next, show_table, shows, when
+from .output import export, lists, moment, show_facts, show_next, show_table, shows, when
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,6 +31,7 @@ EXPORTED = (
     "energy_wh", "energy_source", "supported_energy_wh", "closed_by", "note", "version",
     "remote_id", "evse_id", "charging_state", "id_type", "flags",
 )  # fmt: skip
+LETTERS = ("number", "charge_point", "action", "transaction_id", "received_at", "why", "payload")
 DERIVED = ("first_reading", "last_reading", "peak_w", "duration_s")
 """Facts of one transaction that lists do not have."""
 DOUBTFUL = " ?"
@@ -38,7 +40,8 @@ DOUBTFUL = " ?"
 
 def query_of(**options: Any) -> dict[str, str]:
     """Return the given options of a command as parameters of the API."""
-    return {name: "1" if value is True else str(value) for name, value in options.items() if value}
+    given = {name: "1" if value is True else str(value) for name, value in options.items() if value}
+    return given | {name: moment(given[name]) for name in ("since", "until") if name in given}
 
 
 def read_transactions(api: Api, narrowed: Mapping[str, str], limit: int) -> dict[str, Any]:
@@ -195,12 +198,12 @@ def narrows(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that choose transactions."""
     for option in (
         click.option(
-            "--until", metavar="TIME", help="Only transactions started before this UTC time or day."
+            "--until", metavar="TIME", help="Only transactions started before this time or day (see --times)."
         ),
         click.option(
             "--since",
             metavar="TIME",
-            help="Only transactions started at or after this UTC time or day (server clock).",
+            help="Only transactions started at or after this time or day (see --times; server clock).",
         ),
         click.option(
             "--orphans",
@@ -211,7 +214,12 @@ def narrows(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--open", "open", is_flag=True, help="Only transactions without a StopTransaction."),
         click.option("--tag", "id_tag", metavar="TAG", help="Only transactions started with this tag."),
         click.option("--connector", type=click.IntRange(1), help="Only transactions of this connector."),
-        click.option("--charge-point", metavar="CP", help="Only transactions of this charge point."),
+        click.option(
+            "--charge-point",
+            metavar="CP",
+            shell_complete=charge_points_like,
+            help="Only transactions of this charge point.",
+        ),
     ):
         command = option(command)
     return command
@@ -226,10 +234,10 @@ def transactions() -> None:
 @narrows
 @BEFORE
 @LIMIT
-@shows(show_transactions)
+@lists(show_transactions, "transactions", EXPORTED)
 @asks_server
 def list_transactions(api: Api, *, limit: int, **narrowed: Any) -> Any:
-    """List transactions, the newest first by receipt of their start; times are UTC, those with ? cannot be true."""
+    """List transactions, the newest first by receipt of their start; times with ? cannot be true."""
     return read_transactions(api, query_of(**narrowed), limit)
 
 
@@ -255,7 +263,7 @@ def show_one(api: Api, *, transaction_id: str, limit: int) -> Any:
 @click.option(
     "--meter-stop", metavar="WH", type=int, help="Meter value at its end; default: by its readings."
 )
-@click.option("--stopped-at", metavar="TIME", help="UTC time of its end; default: now.")
+@click.option("--stopped-at", metavar="TIME", help="Time of its end (see --times); default: now.")
 @click.option("--note", help="Text that is kept with it.")
 @BY
 @shows(lambda row: show_rows([row]))
@@ -263,6 +271,8 @@ def show_one(api: Api, *, transaction_id: str, limit: int) -> Any:
 def close_transaction(api: Api, *, transaction_id: str, **given: Any) -> Any:
     """Close the transaction ID by hand; a stop that comes all the same stands beside it, flagged."""
     body = {name: value for name, value in given.items() if value is not None}
+    if "stopped_at" in body:
+        body["stopped_at"] = moment(body["stopped_at"])
     return api.change(
         "POST", "transactions", transaction_id, "close", body=json.dumps(body), timeout_s=STORE_S
     )
@@ -288,7 +298,7 @@ def export_transactions(api: Api, *, raw: bool, **options: Any) -> None:
     "--after", type=click.IntRange(0), default=0, help="Only dead letters with a number above this one."
 )
 @LIMIT
-@shows(show_page_of_dead_letters)
+@lists(show_page_of_dead_letters, "dead_letters", LETTERS)
 @asks_server
 def dead_letters(api: Api, *, after: int, limit: int) -> Any:
     """List the dead letters, oldest first: acknowledged messages that need a person, with the reason."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .api import OK, asks_server, why
+from .api import OK, asks_server, refused
+from .completion import charge_points_like
 from .failures import CommandFailed, CommandMisused
-from .options import JSON, RAW
-from .output import echo_json, export, show_facts, show_next, show_table, shows, when
+from .options import CP, JSON, RAW
+from .output import echo_json, export, lists, show_facts, show_next, show_table, shows, when
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +47,7 @@ def _asked(
     text = None if body is None else json.dumps(body)
     reply = api.ask("POST", *path, query=query, body=text, timeout_s=timeout_s + MARGIN_S)
     if reply.status != OK and "results" not in reply.json:
-        raise CommandFailed(why(reply.status, reply.json))
+        raise refused(reply.status, reply.json)
     return reply.json
 
 
@@ -125,7 +126,6 @@ class _ListsByItself(click.Group):
         return super().resolve_command(ctx, named)
 
 
-CP = click.argument("charge_point", metavar="CP")
 SEARCH = click.option("--search", metavar="TEXT", help="Those with this text in their name, in any case.")
 ATTRIBUTE = click.option(
     "--attribute",
@@ -154,7 +154,7 @@ def variables() -> None:
 @CP
 @SEARCH
 @ATTRIBUTE
-@shows(show_variables)
+@lists(show_variables, "variables", EXPORTED)
 @asks_server
 def list_variables(api: Api, *, charge_point: str, search: str | None, attribute: str | None) -> Any:
     """List the stored variables of CP."""
@@ -225,7 +225,9 @@ def set_(
     for text in values:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise CommandMisused(f"{text!r} must have the form NAME=VALUE")
+            raise CommandMisused(
+                f"{text!r} must have the form NAME=VALUE", "write it like HeartbeatInterval=300"
+            )
         wanted[name] = value
     path = ("charge-points", charge_point, "variables")
     body = {"values": wanted, "attribute": attribute or "Actual"}
@@ -239,15 +241,15 @@ def _print_set(told: Mapping[str, Any], *, as_json: bool) -> None:
     else:
         show_results(told)
     if any(one["status"] not in ("Accepted", "RebootRequired") for one in told["results"]):
-        raise CommandFailed("not all were accepted")
+        raise CommandFailed("not all were accepted", "see the reasons above, and correct those")
 
 
 @variables.command("compare")
 @CP
-@click.argument("other", metavar="OTHER")
+@click.argument("other", metavar="OTHER", shell_complete=charge_points_like)
 @SEARCH
 @ATTRIBUTE
-@shows(show_differences)
+@lists(show_differences, "differences", ("name", "here", "value", "there", "other"))
 @asks_server
 def compare(api: Api, *, charge_point: str, other: str, search: str | None, attribute: str | None) -> Any:
     """Show the stored variables that differ between the charge points CP and OTHER."""

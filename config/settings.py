@@ -383,6 +383,15 @@ class LogSettings(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CliSettings(Section):
+    """The command line."""
+
+    times: Literal["local", "utc"] = setting(
+        "local", "Zone of times that commands show, and of those given to them without an offset."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(Section):
     """All settings of a central system. Sections are tables in a file."""
 
@@ -456,6 +465,7 @@ class Settings(Section):
     http: HttpSettings = made(HttpSettings, "The HTTP API, on a port of its own.")
     redis: RedisSettings = made(RedisSettings, "Redis, for clustering and remote plugins.")
     log: LogSettings = made(LogSettings, "Logs of the program.")
+    cli: CliSettings = made(CliSettings, "The command line.")
 
     @property
     def naive_zone(self) -> dt.tzinfo | None:

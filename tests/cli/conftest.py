@@ -141,8 +141,9 @@ def stub() -> Iterator[StubServer]:
 
 @pytest.fixture
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Remove settings from the environment, and use a current folder of the test's own."""
+    """Remove settings from the environment, use a current folder of the test's own, and show times in UTC."""
     for name in list(os.environ):
         if name.startswith("CHARGEHAND_"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("CHARGEHAND_CLI__TIMES", "utc")
     monkeypatch.chdir(tmp_path)

@@ -55,7 +55,7 @@ def test_reservations_are_a_table_or_json(stub, run):
     stub.body = {"reservations": [RESERVATION], "more": False}
     head, _, line = run("reservations", "list").stdout.splitlines()
     assert head.split()[:3] == ["reservation_id", "charge_point", "connector_id"]
-    assert line.split() == ["5", "CP1", "1", "T1", "expired", "2026-01-01T00:00:00Z"]
+    assert line.split() == ["5", "CP1", "1", "T1", "expired", "2026-01-01", "00:00:00Z"]
     assert stub.requests[-1][0] == "/api/v1/reservations?limit=10000"
     assert json.loads(run("reservations", "list", "--charge-point", "CP 1", "--json").stdout) == stub.body
     assert stub.requests[-1][0] == "/api/v1/reservations?limit=10000&charge_point=CP+1"
@@ -65,7 +65,7 @@ def test_profiles_are_a_table_or_json(stub, run):
     stub.body = {"charging_profiles": [PROFILE], "more": True}
     _, _, line, more = run("profiles", "list").stdout.splitlines()
     assert "there are more" in more
-    assert line.split() == ["4", "CP1", "2", "TxProfile", "3", "8", "2026-01-01T00:00:00Z"]
+    assert line.split() == ["4", "CP1", "2", "TxProfile", "3", "8", "2026-01-01", "00:00:00Z"]
     assert json.loads(run("profiles", "list", "--json").stdout) == stub.body
     assert stub.requests[-1][0] == "/api/v1/charging-profiles?limit=10000"
 

@@ -32,7 +32,9 @@ def test_every_command_finds_the_server_of_the_data_folder(stub, tmp_path, comma
     stub.serve(tmp_path / "elsewhere")
     done = run(*command, "--data", "elsewhere")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert stub.requests == [(target, "Bearer made", b"")]
+    assert [(asked.partition("?")[0], *rest) for asked, *rest in stub.requests] == [
+        (target, "Bearer made", b"")
+    ]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -60,7 +62,8 @@ def test_every_command_says_clearly_what_went_wrong(stub, command, status, body,
     done = run(*command, "--url", stub.url)
     assert (done.exit_code, done.stdout) == (1, "")
     assert wanted in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert len(done.stderr.splitlines()) == 2
+    assert "\n  next: " in done.stderr
 
 
 def test_bytes_that_are_no_text_come_from_something_else(stub):

@@ -142,12 +142,13 @@ def test_whoever_detaches_gets_the_id_and_waits_for_nothing(run):
 
 def test_nobody_chosen_is_status_one(run):
     done = run("send", "--where", "id=x", "Reset", pages=[page(ended=0, total=0, ok=0)])
-    assert (done.exit_code, done.stderr) == (1, "chargehand: no charge point is chosen\n")
+    assert (done.exit_code, done.stderr.splitlines()[0]) == (1, "chargehand: no charge point is chosen")
 
 
 def test_charge_points_that_cannot_be_chosen_are_status_one(run):
     done = run("send", "--known", "Reset", pages=[page(ended=0, total=None, ok=0, failure="no store")])
-    assert (done.exit_code, done.stderr) == (1, "chargehand: charge points cannot be chosen: no store\n")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("chargehand: charge points cannot be chosen: no store\n")
 
 
 def test_a_refusal_of_the_server_is_status_one(run):

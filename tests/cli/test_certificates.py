@@ -118,7 +118,7 @@ def test_no_authority_is_made_without_folder_passphrase_or_file(tmp_path):
     missing = init(tmp_path / "ca", "--passphrase-file", str(tmp_path / "none"))
     assert (missing.exit_code, "ca.passphrase_file: " in missing.stderr) == (2, True)
     nowhere = CliRunner().invoke(main, ["ca", "init"])
-    assert (nowhere.exit_code, "name a folder" in nowhere.stderr) == (2, True)
+    assert (nowhere.exit_code, "give --folder" in nowhere.stderr) == (2, True)
     assert not (tmp_path / "ca").exists()
 
 

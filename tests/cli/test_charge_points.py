@@ -1,10 +1,16 @@
 """`chargehand charge-points`: its output for the answers of the server."""
 
+import csv
+import io
 import json
+import time
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from click.testing import CliRunner
 
+from chargehand.cli import charge_point_choice
+from chargehand.cli import charge_points as charge_points_module
 from chargehand.cli.main import main
 
 pytestmark = pytest.mark.usefixtures("_clean_environment")
@@ -18,6 +24,20 @@ HERE = {
     "connected_at": "2026-05-04T12:34:56.789Z",
     "disconnected_at": None,
     "registration": "Accepted",
+    "version": "1.6",
+    "vendor": "Acme",
+    "model": "X1",
+    "firmware": "1.10",
+    "serial_numbers": ["S1"],
+    "connectors": [
+        {"evse": 1, "connector": 1, "status": "Available", "error": "NoError", "since": None, "info": ""},
+        {"evse": 2, "connector": 2, "status": "Faulted", "error": "GroundFailure", "since": None, "info": ""},
+    ],
+    "power_w": 3680.5,
+    "flags": ["deviations"],
+    "heard_at": "2026-05-04T12:40:00Z",
+    "node": "",
+    "worker": None,
 }
 AWAY = HERE | {
     "id": "[bold]\x1b",
@@ -26,6 +46,10 @@ AWAY = HERE | {
     "connected_at": None,
     "disconnected_at": "2026-05-03T00:00:00Z",
     "registration": None,
+    "version": None,
+    "connectors": [],
+    "flags": [],
+    "heard_at": None,
 }
 
 
@@ -34,7 +58,7 @@ def listed(stub):
     """Print a list of charge points."""
 
     def run(rows, *options):
-        stub.body = {"charge_points": rows}
+        stub.body = {"charge_points": rows, "more": False, "next": None, "unanswered": []}
         done = CliRunner().invoke(main, ["charge-points", "--url", stub.url, *options])
         assert (done.exit_code, done.stderr) == (0, "")
         return done.stdout
@@ -47,16 +71,71 @@ def cells(line):
 
 
 def test_the_connected_ones_are_a_table(listed):
-    head, _, *lines = listed([HERE, AWAY]).splitlines()
-    assert cells(head) == ["charge point", "peer", "since", "registration"]
-    assert [cells(line) for line in lines] == [
-        ["CP1", "192.0.2.1:5000 (TLS)", "2026-05-04 12:34:56Z", "Accepted"]
-    ]
+    head, _, *lines = listed([HERE]).splitlines()
+    assert [word for word in cells(head) if word in charge_points_module.COLUMNS] == cells(head)
+    shown = " ".join(lines[0].split())
+    assert shown.startswith(
+        "CP1 Faulted (GroundFailure) 2; Available 1 Acme X1 1.10 1.6 192.0.2.1:5000 (TLS) "
+    )
+    assert shown.endswith("2026-05-04 12:34:56Z 2026-05-04 12:40:00Z Accepted deviations")
 
 
 def test_with_all_those_that_are_away_are_there_too(listed):
     lines = listed([HERE, AWAY], "--all").splitlines()
-    assert cells(lines[3]) == ["[bold]\\x1b", "away", "2026-05-03 00:00:00Z"]
+    assert cells(lines[3])[0] == "[bold]\\x1b"
+    assert cells(lines[3])[-2:] == ["away", "2026-05-03 00:00:00Z"]
+
+
+def test_a_filter_is_a_parameter_of_the_one_request(stub, listed):
+    listed(
+        [HERE], "--status", "faulted", "--status", "Unavailable", "--firmware-below", "1.4", "--silent", "10m",
+        "--model", "X*", "--version", "1.6", "--flag", "paused", "--search", "a b", "--worker", "2", "--limit", "7",
+    )  # fmt: skip
+    ((target, _, _),) = stub.requests
+    query = dict(parse_qsl(urlsplit(target).query))
+    assert query.pop("fields").split(",") == sorted({*charge_points_module.EXPORTED} - {"power_w"})
+    assert query == {
+        "connected": "1", "status": "faulted,Unavailable", "firmware_below": "1.4", "silent_s": "600", "model": "X*",
+        "version": "1.6", "flag": "paused", "q": "a b", "worker": "2", "limit": "7",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "query"), [(("--all",), {"stored": "1"}), (("--away",), {"connected": "0", "stored": "1"})]
+)
+def test_those_that_are_away_are_asked_for(stub, listed, options, query):
+    listed([AWAY], *options)
+    asked = dict(parse_qsl(urlsplit(stub.requests[0][0]).query))
+    assert {name: asked[name] for name in ("connected", "stored") if name in asked} == query
+
+
+def test_a_duration_has_a_unit(charge_points):
+    for text, seconds in (("90", "90"), ("1.5m", "90"), ("2h", "7200"), ("1d", "86400")):
+        assert charge_point_choice.seconds(text) == seconds
+    for text in ("0", "-1", "1w", "soon"):
+        assert "no duration like" in charge_points("list", f"--silent={text}").stderr
+
+
+def test_processes_that_did_not_answer_are_named(stub, charge_points):
+    stub.body = {"charge_points": [], "more": False, "next": None, "unanswered": ["n2"]}
+    done = charge_points("list")
+    assert (done.exit_code, "no answer from n2" in done.stderr) == (0, True)
+
+
+def test_connectors_are_a_text_in_csv(listed):
+    (row,) = csv.DictReader(io.StringIO(listed([HERE], "--csv")))
+    assert (row["connectors"], row["serial_numbers"]) == ("Faulted (GroundFailure) 2; Available 1", "S1")
+
+
+def test_times_are_shown_in_the_local_zone_with_its_offset(listed, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        assert "2026-05-04 18:04:56+05:30" in listed([HERE], "--times", "local")
+        assert "2026-05-04 12:34:56Z" in listed([HERE])
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()
 
 
 def test_a_long_id_is_shown_whole(listed):
@@ -64,11 +143,10 @@ def test_a_long_id_is_shown_whole(listed):
 
 
 def test_that_there_is_none_is_said(listed):
-    assert listed([AWAY]) == "no charge point is connected\n"
+    assert listed([]) == "no charge point is as asked for\n"
 
 
 def test_programs_get_the_rows_as_they_came(listed):
-    assert json.loads(listed([HERE, AWAY], "--json")) == [HERE]
     assert json.loads(listed([HERE, AWAY], "--json", "--all")) == [HERE, AWAY]
 
 
@@ -104,7 +182,7 @@ def test_list_is_what_the_bare_command_does(stub, charge_points):
     stub.body = {"charge_points": [HERE, AWAY]}
     assert charge_points("list").stdout == charge_points().stdout
     assert charge_points("list", "--all").stdout == charge_points("--all").stdout
-    assert stub.requests[-1][0] == "/api/v1/charge-points?limit=10000&stored=1"
+    assert stub.requests[0][0] == stub.requests[1][0]
     assert charge_points("lost").exit_code == 2
     assert "remove" in CliRunner().invoke(main, ["charge-points", "--help"]).stdout
 

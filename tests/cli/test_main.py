@@ -122,7 +122,7 @@ def test_check_config_tells_every_error_and_ends_with_status_two(tmp_path, monke
     assert done.stdout == ""
     for wanted in ("prot", 'did you mean "port"', "log.level", "CHARGEHAND_HTTP__PORT"):
         assert wanted in done.stderr
-    assert len(done.stderr.splitlines()) == 4
+    assert len(done.stderr.splitlines()) == 5
 
 
 @pytest.mark.parametrize(

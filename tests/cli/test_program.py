@@ -77,13 +77,30 @@ def test_it_says_what_it_does_and_is_ready_when_it_says_so(serve_process):
     assert "the store is memory" not in running.output
     assert token not in running.output
     assert "MonkeyPatchWarning" not in running.output
-    settings = lines[lines.index('host = "127.0.0.1"') : lines.index(f"ws     {told['ws']}{{id}}")]
-    settings = "\n".join(line for line in settings if not line.startswith("20"))  # records of the log
-    assert tomllib.loads(settings)["data"] == str(running.data)
+    said = [line for line in lines if not line.startswith("20")]  # the others are records of the log
+    assert said == [
+        f"ws     {told['ws']}{{id}}",
+        f"http   {told['http']}",
+        f"store  {running.data / 'chargehand.sqlite'}",
+        f"page   {told['http']}/",
+        f"docs   {told['http']}/docs",
+        f"token  {running.data / 'token'}",
+        "ready",
+    ]
     running.process.terminate()
     assert running.ended() == 0
     assert not (running.data / "run.json").exists()
     assert "Traceback" not in running.output
+
+
+def test_settings_are_printed_when_they_are_asked_for(serve_process):
+    running = serve_process("--print-settings", config='[http]\ntoken = "hush"\n')
+    told = running.ready()
+    lines = running.output.splitlines()
+    settings = lines[lines.index('host = "127.0.0.1"') : lines.index(f"ws     {told['ws']}{{id}}")]
+    settings = "\n".join(line for line in settings if not line.startswith("20"))
+    assert tomllib.loads(settings)["data"] == str(running.data)
+    assert "hush" not in running.output
 
 
 def test_the_program_runs_patched(serve_process):
@@ -138,8 +155,9 @@ def test_plugins_are_found_where_the_program_is_started(serve_process):
 def test_plugins_that_cannot_be_used_are_one_clear_line(serve_process, plugins, status, wanted):
     running = serve_process(*(word for plugin in plugins for word in ("--plugin", plugin)), **FILES)
     assert running.ended() == status
-    last = running.output.splitlines()[-1]
+    last, next_ = running.output.splitlines()[-2:]
     assert wanted in last
+    assert next_.startswith("  next: ")
     assert "Traceback" not in running.output
     assert not (running.data / "run.json").exists()
 
@@ -147,7 +165,7 @@ def test_plugins_that_cannot_be_used_are_one_clear_line(serve_process, plugins, 
 def test_a_plugin_that_fails_at_start_is_told_with_its_traceback(serve_process):
     running = serve_process("--plugin", "shop:Broken", **FILES)
     assert running.ended() == 1
-    assert running.output.splitlines()[-1] == "chargehand: cannot start: RuntimeError: planted"
+    assert running.output.splitlines()[-2] == "chargehand: cannot start: RuntimeError: planted"
     assert running.output.count("Traceback") == 1
 
 
@@ -155,8 +173,9 @@ def test_a_data_folder_that_cannot_be_is_one_clear_line(serve_process, tmp_path)
     (tmp_path / "file").write_text("")
     running = serve_process("--data", str(tmp_path / "file"))
     assert running.ended() == 1
-    (line,) = running.output.splitlines()
+    line, next_ = running.output.splitlines()
     assert str(tmp_path / "file") in line
+    assert "--data" in next_
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

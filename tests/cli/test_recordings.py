@@ -58,7 +58,7 @@ def test_what_is_no_record_is_status_two(tmp_path, content):
     (tmp_path / "a.jsonl").write_bytes(content)
     done = replay(tmp_path / "a.jsonl")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert len(done.stderr.splitlines()) == 1
+    assert len(done.stderr.splitlines()) == 2
 
 
 def test_a_file_that_is_not_there_is_status_two(tmp_path):

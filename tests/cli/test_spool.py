@@ -41,8 +41,8 @@ def test_spooled_messages_and_dead_letters_are_one_table(stub, spool):
     _, _, *lines = spool("list").splitlines()
     cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]
     assert cells == [
-        ["7", "waiting", "CP[/]1", "StartTransaction", "5", "2026-05-04T12:34:56Z", "its handler failed"],
-        ["3", "dead letter", "CP[/]1", "StartTransaction", "2026-05-04T12:34:56Z", "OSError()"],
+        ["7", "waiting", "CP[/]1", "StartTransaction", "5", "2026-05-04 12:34:56Z", "its handler failed"],
+        ["3", "dead letter", "CP[/]1", "StartTransaction", "2026-05-04 12:34:56Z", "OSError()"],
     ]
 
 
@@ -52,7 +52,7 @@ def test_dead_events_are_rows_too(stub, spool):
     stub.body = {"waiting": [], "dead_letters": [], "dead_events": [dead]}
     line = spool("list").splitlines()[2]
     cells = [cell.strip() for cell in line.split("  ") if cell.strip()]
-    assert cells == ["2", "dead event", "CP1", "Booted", "2026-05-04T12:34:56Z", "export: it fails"]
+    assert cells == ["2", "dead event", "CP1", "Booted", "2026-05-04 12:34:56Z", "export: it fails"]
 
 
 @pytest.mark.parametrize(

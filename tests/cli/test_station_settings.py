@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from chargehand.cli.main import main
 
 AT = "2026-01-01T00:00:00Z"
+SHOWN = ["2026-01-01", "00:00:00Z"]
 MONITOR = {
     "monitor_id": 7,
     "charge_point": "CP1",
@@ -44,8 +45,8 @@ def run(stub, _clean_environment):
     ("command", "name", "row", "first"),
     [
         ("monitors", "monitors", MONITOR, ["7", "CP1", "A.B", "Delta", "1.5", "4"]),
-        ("display-messages", "display_messages", MESSAGE, ["3", "CP1", "Hello", "InFront", "8", AT]),
-        ("network-profiles", "network_profiles", PROFILE, ["1", "CP1", AT]),
+        ("display-messages", "display_messages", MESSAGE, ["3", "CP1", "Hello", "InFront", "8", *SHOWN]),
+        ("network-profiles", "network_profiles", PROFILE, ["1", "CP1", *SHOWN]),
     ],
 )
 def test_what_stations_have_set_is_a_table_or_json(command, name, row, first, stub, run):

