@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from .api import asks_server
 from .charge_point_choice import narrows, pages
@@ -199,7 +200,13 @@ class _ListsByItself(click.Group):
     """A group that lists when no command of its is named."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, self._named(args))
+        # What is completed may still become the name of a command.
+        return super().parse_args(ctx, args if ctx.resilient_parsing and not args else self._named(args))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command, or an option of `list`."""
+        named = super().shell_complete(ctx, incomplete)
+        return named + self.commands["list"].shell_complete(ctx, incomplete) if incomplete else named
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -34,7 +34,10 @@ def test_the_script_of_a_shell_asks_the_program(shell):
 def test_commands_subcommands_and_options_are_offered():
     assert completed("charge") == ["charge-points"]
     assert "serve-worker" not in completed("serve")
-    assert completed("tags", "l") == ["list"]
+    assert completed("tags", "l") == completed("charge-points", "l") == ["list"]
+    assert (
+        completed("charge-points", "--stat") == completed("charge-points", "--all", "--stat") == ["--status"]
+    )
     assert "--firmware-below" in completed("charge-points", "list", "--firm")
     assert completed("completion", "z") == ["zsh"]
     assert "unlock" in completed("do", "unl")
