@@ -12,6 +12,7 @@ import click
 
 from ..protocol.text import escaped
 from .api import OK, asks_server, refused
+from .charge_point_choice import WHERE, seconds
 from .escape import as_json
 from .failures import CommandFailed, CommandMisused
 from .options import JSON
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 ACCEPTED = 202
 WAIT_S = 4
 """Seconds that the server waits for a result, before it is asked again."""
-MEMBERS = ("id", "vendor", "model")
+LISTED, NUMBERS = frozenset({"version", "status", "flag"}), {"silent_s": float, "worker": int}
+"""Members of a filter that are lists, and those that are numbers."""
 COLUMNS = ("bulk", "command", "made", "total", "ended", "ok", "open", "state")
 EXPORTED = ("bulk", "command", "created_at", "total", "ended", "ok", "open", "done", "cancelled", "failure")
 
@@ -37,7 +39,7 @@ class TargetChoice:
 
     all_: bool = False
     known: bool = False
-    where: tuple[tuple[str, str], ...] = ()
+    where: tuple[tuple[str, Any], ...] = ()
     ids: tuple[str, ...] | None = None
     parallel: int | None = None
     detach: bool = False
@@ -65,17 +67,32 @@ class TargetChoice:
         return body | {"charge_points": list(self.ids)}
 
 
-def _where(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Read what is given as `member=pattern`."""
-    found = {}
+def _where(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
+    """Read what is given as `member=value`: the filters of `charge-points`, alternatives separated by commas."""
+    found: dict[str, Any] = {}
     for text in texts:
-        member, equals, pattern = text.partition("=")
-        if member not in MEMBERS or not equals or not pattern:
-            raise click.BadParameter(f"{text!r} is not like id=CP*, vendor=TEXT or model=TEXT")
+        member, equals, value = text.partition("=")
+        member = SHORT.get(member, member)
+        if member not in WHERE or not equals or not value:
+            members = ", ".join({**dict.fromkeys(WHERE), **SHORT})
+            raise click.BadParameter(f"{text!r} is not like id=CP* or status=faulted; members are {members}")
         if member in found:
             raise click.BadParameter(f"{member} is given more than once")
-        found[member] = pattern
+        found[member] = _value(member, value)
     return tuple(found.items())
+
+
+SHORT = {"silent": "silent_s", "search": "q"}
+"""Members that have the names of options."""
+
+
+def _value(member: str, text: str) -> Any:
+    if member in LISTED:
+        return [word.strip() for word in text.split(",") if word.strip()]
+    try:
+        return NUMBERS[member](seconds(text) if member == "silent_s" else text) if member in NUMBERS else text
+    except ValueError as error:
+        raise click.BadParameter(f"{member} must be a number, not {text!r}") from error
 
 
 def _ids(_: click.Context, __: click.Parameter, file: Any) -> tuple[str, ...] | None:
@@ -96,7 +113,7 @@ def chooses(command: Callable[..., Any]) -> Callable[..., Any]:
         *args: Any,
         all_: bool,
         known: bool,
-        where: tuple[tuple[str, str], ...],
+        where: tuple[tuple[str, Any], ...],
         ids: tuple[str, ...] | None,
         parallel: int | None,
         detach: bool,
@@ -120,9 +137,9 @@ def chooses(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--where",
             multiple=True,
-            metavar="MEMBER=PATTERN",
+            metavar="MEMBER=VALUE",
             callback=_where,
-            help="Send to those whose id, vendor or model fits, e.g. id=DE-*.",
+            help="Send to those that fit, by the filters of charge-points: id=DE-*, status=faulted, silent=1h, …",
         ),
         click.option("--known", is_flag=True, help="Send to all that are known, also those that are away."),
         click.option("--all", "all_", is_flag=True, help="Send to all that are connected."),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import falcon
 import msgspec
 
 from ..protocol.verbs import VerbRefused
 from ..system.charge_point_filter import ChargePointFilter
+from ..system.charge_point_list import ChargePointQuery
+from .charge_point_list import LONGEST_S, ChargePointIds
 from .commands import Dispatch, prepared
 from .requests import Problem, Query, body_of, decoded, segment
 from .resources import COMMAND, DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
@@ -33,11 +35,46 @@ MOST_RESULTS = 2**53
 """Largest number of a result that is asked for."""
 
 
+class BulkFilter(ChargePointFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Choice of charge points by the filters of `GET /api/v1/charge-points`: all that are connected, or all known ones.
+
+    A text is a pattern, a list has alternatives, `silent_s` are seconds without a message.
+    """
+
+    firmware: str = ""
+    firmware_below: str = ""
+    version: list[str] = msgspec.field(default_factory=list)
+    status: list[str] = msgspec.field(default_factory=list)
+    registration: str = ""
+    flag: list[Literal["deviations", "ignored", "paused", "breaker_open"]] = msgspec.field(
+        default_factory=list
+    )
+    silent_s: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_S)] | None = None
+    node: str = ""
+    worker: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    q: str = ""
+
+    def chosen(self, system: CentralSystem) -> ChargePointFilter | ChargePointIds:
+        """Return the choice as a bulk command takes it."""
+        simple = {name: getattr(self, name) for name in ChargePointFilter.__struct_fields__}
+        more = {name: getattr(self, name) for name in self.__struct_fields__ if name not in simple}
+        if not any(value not in (None, "", []) for value in more.values()):
+            return ChargePointFilter(**simple)
+        words = {
+            name: frozenset(word.casefold() for word in value)
+            for name, value in more.items()
+            if isinstance(value, list)
+        }
+        connected = self.connected or None
+        given = {**simple, **more, **words, "connected": connected, "stored": connected is None}
+        return ChargePointIds(system, ChargePointQuery(**given))
+
+
 class BulkCommand(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Bulk command: to these charge points or those of a filter, an action with its payload or a verb."""
 
     charge_points: tuple[str, ...] | None = None
-    filter: ChargePointFilter | None = None
+    filter: BulkFilter | None = None
     action: str = ""
     payload: msgspec.Raw = msgspec.Raw(b"{}")
     version: str = ""
@@ -60,8 +97,8 @@ class BulkResource(Resource):
         """Start a bulk command. 202 at once: `Location` leads to it."""
         options = self._dispatch.options(Query(request, *Dispatch.OPTIONS))
         given = decoded(body_of(request), BulkCommand, "bulk command")
-        chosen = given.filter if given.filter is not None else given.charge_points
-        if chosen is None or None not in (given.filter, given.charge_points):
+        chosen = given.charge_points if given.filter is None else given.filter.chosen(self._system)
+        if chosen is None or (given.filter is not None and given.charge_points is not None):
             raise Problem(422, "Invalid bulk command", "either charge_points or filter must be given")
         command = self._command(request, given)
         try:

@@ -7,14 +7,18 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from ..remote.cluster.coordinator import CoordinatorUnavailable
 from ..system.charge_point_list import FIELDS, FLAGS, ChargePointQuery, ChargePointRow
 from .requests import Problem, Query
 from .resources import DEFAULT_LIMIT, INNER, MAX_LIMIT, Resource, answer, viewed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     import falcon
+
+    from ..remote.cluster.cluster import Cluster
+    from ..system.central_system import CentralSystem
 
 LONGEST_S = 366 * 86400.0
 """Longest silence that is asked for."""
@@ -61,7 +65,7 @@ class ChargePointRows(Resource):
         unanswered: list[str] = []
         if self._system.cluster is not None and not inner:
             asked = {**request.params, "fields": ",".join(sorted(fields | MERGED))}
-            of_others, more_there, unanswered = self._of_others(asked)
+            of_others, more_there, unanswered = _of_others(self._system.cluster, asked)
             rows, more = merged([*rows, *of_others], limit, more=more or more_there)
         names = [name for name in FIELDS if name in fields or name == "id"]
         shown = viewed({name: getattr(row, name) for name in names} for row in rows)
@@ -71,22 +75,69 @@ class ChargePointRows(Resource):
             {"charge_points": shown, "more": more, "next": next_, "unanswered": unanswered},
         )
 
-    def _of_others(self, asked: Mapping[str, Any]) -> tuple[list[ChargePointRow], bool, list[str]]:
-        """Ask the other processes for the same page; returns their rows, whether one has more, and who was silent."""
-        cluster: Any = self._system.cluster
-        others = cluster.others()
-        replies = cluster.ask_all(others, "GET", "/api/v1/charge-points", urlencode(asked))
-        rows: list[ChargePointRow] = []
-        more, unanswered = False, set(others) - replies.keys()
-        for node, reply in replies.items():
-            try:
-                told = msgspec.json.decode(reply.body, type=ChargePointsAnswer)
-            except msgspec.MsgspecError:  # a problem, or the answer of another release
-                unanswered.add(node)
-                continue
-            rows += told.charge_points
-            more = more or told.more
-        return rows, more, sorted(unanswered)
+
+def _of_others(cluster: Cluster, asked: Mapping[str, Any]) -> tuple[list[ChargePointRow], bool, list[str]]:
+    """Ask the other processes for the same page; returns their rows, whether one has more, and who was silent."""
+    others = cluster.others()
+    replies = cluster.ask_all(others, "GET", "/api/v1/charge-points", urlencode(asked))
+    rows: list[ChargePointRow] = []
+    more, unanswered = False, set(others) - replies.keys()
+    for node, reply in replies.items():
+        try:
+            told = msgspec.json.decode(reply.body, type=ChargePointsAnswer)
+        except msgspec.MsgspecError:  # a problem, or the answer of another release
+            unanswered.add(node)
+            continue
+        rows += told.charge_points
+        more = more or told.more
+    return rows, more, sorted(unanswered)
+
+
+class ChargePointIds:
+    """Ids that a query chooses among the charge points of all processes, in their order, read page by page.
+
+    Reading them raises `CoordinatorUnavailable` if a process does not answer: none is left out without a word.
+    """
+
+    def __init__(self, system: CentralSystem, wanted: ChargePointQuery) -> None:
+        self._system = system
+        self._wanted = wanted
+
+    def __iter__(self) -> Iterator[str]:
+        after, more = "", True
+        while more:
+            rows, more = self._page(after)
+            yield from (row.id for row in rows)
+            after = rows[-1].id if rows else after
+            more = more and bool(rows)
+
+    def _page(self, after: str) -> tuple[list[ChargePointRow], bool]:
+        rows, more = self._system.charge_point_list.page(
+            self._wanted, after=after, limit=MAX_LIMIT, fields=MERGED
+        )
+        cluster = self._system.cluster
+        if cluster is None:
+            return rows, more
+        told = _parameters(self._wanted)
+        asked = {**told, "fields": ",".join(sorted(MERGED)), "limit": str(MAX_LIMIT), "after": after}
+        of_others, more_there, unanswered = _of_others(cluster, asked)
+        if unanswered:
+            raise CoordinatorUnavailable(f"no answer from {', '.join(unanswered)}")
+        return merged([*rows, *of_others], MAX_LIMIT, more=more or more_there)
+
+
+def _parameters(wanted: ChargePointQuery) -> dict[str, str]:
+    """Write a query as parameters, without what chooses all."""
+    given = {
+        name: value for name, value in msgspec.structs.asdict(wanted).items() if value not in (None, "", ())
+    }
+    return {
+        name: ",".join(sorted(value))
+        if isinstance(value, frozenset)
+        else str(int(value) if value is True else value)
+        for name, value in given.items()
+        if value != frozenset()
+    }
 
 
 def query_of(query: Query) -> ChargePointQuery:

@@ -14,8 +14,7 @@ from ..protocol.actions import Sender
 from ..protocol.verbs import VERBS
 from ..protocol.versions import VERSIONS
 from ..system.certificates import REASONS
-from ..system.charge_point_filter import ChargePointFilter
-from .bulk import MAX_WAIT_S
+from .bulk import MAX_WAIT_S, BulkFilter
 from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, STATUSES
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, SCOPES, Resource, answer
 from .storage import SQLITE
@@ -709,7 +708,7 @@ def _command(versions: Collection[Version]) -> dict[str, Any]:
 
 
 def _start_bulk(versions: Collection[Version]) -> dict[str, Any]:
-    (described,), more = msgspec.json.schema_components([ChargePointFilter], ref_template="{name}")
+    (described,), more = msgspec.json.schema_components([BulkFilter], ref_template="{name}")
     chosen = more[described["$ref"]] | {"description": "Connected ones, unless `connected` is false"}
     body = {
         "type": "object",

@@ -1,6 +1,7 @@
 """Bulk commands over HTTP: started, read page by page, cancelled."""
 
 import json
+from collections import Counter
 
 import falcon
 import pytest
@@ -75,6 +76,24 @@ def test_a_verb_is_sent_to_those_that_a_filter_chooses(charge_point, start, ende
     assert (told["command"], told["at_most_at_once"]) == ("unlock", 1)
 
 
+@pytest.mark.parametrize(
+    ("chosen", "ids"),
+    [
+        ({"flag": ["deviations"]}, ["DE-2"]),
+        ({"q": "de-"}, ["DE-1", "DE-2"]),
+        ({"silent_s": 3600}, []),
+        ({"connected": False, "q": "-", "id": "?[ER]-*"}, ["DE-1", "DE-2", "FR-1"]),
+        ({"status": ["FAULTED"]}, []),
+    ],
+)
+def test_a_filter_has_the_members_of_the_list(system, charge_point, start, ended, chosen, ids):
+    points = [charge_point(name, accept) for name in ("DE-1", "DE-2", "FR-1")]
+    system.charge_point("DE-2").deviations = Counter(x=1)
+    told = ended(start(filter=chosen, action="Reset", payload={"type": "Soft"}))
+    assert sorted(row["charge_point"] for row in told["results"]) == ids
+    assert sum(len(point.calls) for point in points) == len(ids)
+
+
 def test_results_come_page_by_page(client, start, ended):
     bulk = start(charge_points=[f"away{number}" for number in range(5)], verb="unlock")
     assert len(ended(bulk)["results"]) == 5
@@ -131,6 +150,8 @@ VERB = {"verb": "unlock"}
         (422, "", VERB | {"charge_points": "CP1"}, "charge_points: Expected `array"),
         (422, "", VERB | {"charge_points": [1]}, "charge_points: Expected `str`"),
         (422, "", VERB | {"filter": {"colour": "red"}}, "filter: "),
+        (422, "", VERB | {"filter": {"flag": ["odd"]}}, "filter: "),
+        (422, "", VERB | {"filter": {"silent_s": 0}}, "filter: "),
         (422, "", VERB | {"filter": {}, "colour": "red"}, "colour: there is no such member"),
         (422, "", VERB | {"filter": {}, "at_most_at_once": 0}, "at_most_at_once: "),
         (422, "", {"filter": {}, "verb": "unlock", "members": {"evse": "x"}}, "evse: "),
