@@ -83,6 +83,7 @@ setup(
         "gevent-websocket>=0.10.1,<0.11",
         "marshmallow>=4,<5",
         "msgspec>=0.20,<0.23",
+        "prometheus-client>=0.21,<1",
         # One file lives on its underscore names; a contract test holds them.
         "pykka>=4.5,<5",
         "rich>=14,<16",

@@ -267,6 +267,7 @@ class HttpSettings(Section):
     host: str = setting("127.0.0.1", "Address for HTTP.", pattern=r"\S+", wanted="an address")
     port: int = port_number(8080, "Port for HTTP; 0 takes any free one.")
     tls: bool = off("Serve HTTP over TLS, with the certificates of `tls`.")
+    open_metrics: bool = off("Serve `/metrics` without a token; the health endpoints never need one.")
     open: bool = off("Disable bearer-token authentication of the HTTP API (loopback only).")
     page: bool = on("Serve the operator's page at `/` of the HTTP port.")
     login_s: float = setting(

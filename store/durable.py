@@ -236,12 +236,11 @@ class DurableStore:
         query = WRITES if writes else READS
         self._writer.look(lambda database: database.read(query, ()), take)
 
-    def count(self, then: Callable[[StoreFigures], None]) -> None:
-        """Count records; calls back in the hub if the database answers."""
+    def count(self, then: Callable[[StoreFigures | None], None]) -> None:
+        """Count records; calls back in the hub, with None after an error."""
 
         def take(rows: Any, error: Exception | None) -> None:
-            if error is None:
-                then(StoreFigures(*rows[0]))
+            then(StoreFigures(*rows[0]) if error is None else None)
 
         self._writer.look(lambda database: database.read(FIGURES, ()), take)
 

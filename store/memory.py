@@ -139,7 +139,7 @@ class MemoryStore:
         """Call back at once: memory always answers."""
         then(None)
 
-    def count(self, then: Callable[[StoreFigures], None]) -> None:
+    def count(self, then: Callable[[StoreFigures | None], None]) -> None:
         """Call back with the numbers of records."""
         letters = self.event_log.dead_letters(limit=COUNTED)
         then(StoreFigures(len(self._spool), len(self._dead_letters), len(letters), len(self._open_by_id)))

@@ -265,8 +265,8 @@ class Store(Protocol):
         It may never call back, if the database hangs.
         """
 
-    def count(self, then: Callable[[StoreFigures], None]) -> None:
-        """Count records for metrics; calls back in the hub if the database answers."""
+    def count(self, then: Callable[[StoreFigures | None], None]) -> None:
+        """Count records for metrics; calls back in the hub, with None if that failed. It may never, as `probe`."""
 
     def backup(self, path: str) -> None:
         """Write a consistent copy of everything into a new file, readable by its owner alone; switches greenlets.

@@ -73,8 +73,10 @@ if TYPE_CHECKING:
     from .charge_point_list import ChargePointList
     from .event_targets import DurableSubscription
     from .local_lists import LocalListUpdate
+    from .metrics import Metrics
     from .operations import RecentFrames
     from .tree import HttpServer
+    from .vitals import Vitals
 
 logger = logging.getLogger(__name__)
 
@@ -182,6 +184,7 @@ class CentralSystem(PluginSystem):
         self._parts.timers.call_at(self._clock.monotonic() + SWEEP_S, self._sweep)
         self._parts.tls_files.start()
         self._parts.admission.start()
+        self._parts.vitals.start()
         watchdog_s = self.settings.supervision.watchdog_s
         if watchdog_s > 0:
             # What is on standard error is the host's affair; the program has asked for it.
@@ -260,6 +263,7 @@ class CentralSystem(PluginSystem):
 
     def _let_go(self) -> None:
         self._parts.admission.stop()
+        self._parts.vitals.stop()
         self._parts.tls_files.stop()
         self._parts.context.log_limit.sum_up()
         for cell in self._parts.directory:
@@ -343,6 +347,16 @@ class CentralSystem(PluginSystem):
     def security_events(self) -> SecurityEvents:
         """Security events of the central system itself."""
         return self._parts.admission.security_events
+
+    @property
+    def metrics(self) -> Metrics:
+        """Metrics of this process. Belongs to the hub's thread."""
+        return self._parts.metrics
+
+    @property
+    def vitals(self) -> Vitals:
+        """Vital signs of this process: what `/readyz` tells. Belongs to the hub's thread."""
+        return self._parts.vitals
 
     @property
     def cluster(self) -> Cluster | None:

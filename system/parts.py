@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gevent.pool import Pool
@@ -40,6 +41,7 @@ from .durable_events import DurableEvents
 from .event_reader import EventReader
 from .local_lists import LocalLists
 from .membership import Membership
+from .metrics import Metrics
 from .operations import Operations
 from .reports import Reports
 from .subscriptions import Subscriptions
@@ -47,6 +49,7 @@ from .ticket_store import TicketStore
 from .tls_files import TlsFiles
 from .tree import Tree
 from .variables import Variables
+from .vitals import Vitals
 from .wiring import SystemHost, context_of, open_coordinator
 
 if TYPE_CHECKING:
@@ -132,6 +135,11 @@ class Parts:
             living=self.membership.living if self.membership is not None else None,
             tls=self.tls_files.wss,
         )
+
+        data = settings.data if Path(settings.data).is_dir() else ""
+        cluster = None if self.membership is None else self.membership.cluster
+        self.vitals = Vitals(self.store, self.timers, cluster, data)
+        self.metrics = Metrics(self, counters, self.vitals)
 
     def now(self) -> dt.datetime:
         """Return the UTC time now."""

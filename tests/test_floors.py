@@ -53,7 +53,7 @@ ALLOWED = {
     "testing": {"gevent"},
     "remote": {"gevent", "hiredis", "msgspec", "redis"},
     "cli": {"click", "gevent", "rich"},
-    "web": {"falcon", "gevent", "msgspec"},
+    "web": {"falcon", "gevent", "msgspec", "prometheus_client"},
     "system": {"gevent", "msgspec"},
     "__init__": set(),
     "__main__": set(),

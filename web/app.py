@@ -35,9 +35,11 @@ from .cluster_proxy import ClusterProxy, answerer
 from .commands import CommandResource, Dispatch, Tickets
 from .events import Events, StreamLimit
 from .frames import Frames
-from .guard import HEALTH, Guard
+from .guard import Guard
+from .health import HEALTH, LIVE, PROBES, READY, HealthResource, LiveResource, ReadyResource
 from .keys import Keys
 from .logins import LOGIN, LoginResource
+from .metrics import METRICS, MetricsResource
 from .openapi import Description
 from .page_files import PageFile, page_files
 from .reports import ReportsResource
@@ -56,7 +58,7 @@ from .requests import (
 from .security_events import SecurityEventsResource
 from .station_settings import station_settings
 from .storage import Backup, SpoolResource
-from .supervision import CountersResource, Crashes, Health, Nodes, Plugins, Supervision
+from .supervision import CountersResource, Crashes, Nodes, Plugins, Supervision
 from .tags import Tags
 from .tls import Tls
 from .tokens import Tokens
@@ -85,9 +87,10 @@ def make_app(
 ) -> falcon.App[RawPathRequest, falcon.Response]:
     """Make the application of a system; without a token the API is open."""
     page = page_files() if system.settings.http.page else {}
-    guard = Guard(system, token, public=page.keys())
+    metrics = (METRICS,) if system.settings.http.open_metrics else ()
+    guard = Guard(system, token, public=(*page, *PROBES, *metrics))
     app = _new_app(system, guard)
-    app.add_route(HEALTH, Health(system))
+    _add_probes(app, system)
     _add_page(app, system, guard, page)
     streams = StreamLimit(system.settings.http.event_streams)
     _add_charge_points(app, system)
@@ -119,12 +122,7 @@ def make_app(
     app.add_route(f"{ROOT}/tls", tls)
     app.add_route(f"{ROOT}/tls/reload", tls, suffix="reload")
     app.add_route(f"{ROOT}/backup", Backup(system, stop))
-    spool = SpoolResource(system)
-    app.add_route(f"{ROOT}/spool", spool)
-    app.add_route(f"{ROOT}/spool/dead-events/{{number:segment}}", spool, suffix="event")
-    app.add_route(f"{ROOT}/spool/dead-events/{{number:segment}}/retry", spool, suffix="retry_event")
-    app.add_route(f"{ROOT}/spool/retry", spool, suffix="retry_all")
-    app.add_route(f"{ROOT}/spool/{{number:segment}}/retry", spool, suffix="retry")
+    _add_spool(app, system)
     whole: dict[str, Any] = {
         "supervision": Supervision(system),
         "crashes": Crashes(system),
@@ -163,6 +161,24 @@ def _add_page(
     for path, file in page.items():
         app.add_route(path, file)
     app.add_route(LOGIN, LoginResource(system, guard))
+
+
+def _add_probes(app: falcon.App[RawPathRequest, falcon.Response], system: CentralSystem) -> None:
+    """Add the routes for those who watch over the node."""
+    app.add_route(HEALTH, HealthResource(system))
+    app.add_route(LIVE, LiveResource(system))
+    app.add_route(READY, ReadyResource(system))
+    app.add_route(METRICS, MetricsResource(system))
+
+
+def _add_spool(app: falcon.App[RawPathRequest, falcon.Response], system: CentralSystem) -> None:
+    """Add the routes of messages and events that wait for redelivery, or for a person."""
+    spool = SpoolResource(system)
+    app.add_route(f"{ROOT}/spool", spool)
+    app.add_route(f"{ROOT}/spool/dead-events/{{number:segment}}", spool, suffix="event")
+    app.add_route(f"{ROOT}/spool/dead-events/{{number:segment}}/retry", spool, suffix="retry_event")
+    app.add_route(f"{ROOT}/spool/retry", spool, suffix="retry_all")
+    app.add_route(f"{ROOT}/spool/{{number:segment}}/retry", spool, suffix="retry")
 
 
 def _add_charge_points(app: falcon.App[RawPathRequest, falcon.Response], system: CentralSystem) -> None:

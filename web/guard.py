@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 AUDIT: Final = logging.getLogger("chargehand.audit")
 logger = logging.getLogger(__name__)
 
-HEALTH = "/healthz"
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="chargehand"'}
 ONLY_READ = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
@@ -70,9 +69,9 @@ def token_digest(token: str) -> bytes:
 class Guard:
     """Guard as falcon middleware; runs before routing, so that unauthorized clients learn of no path.
 
-    `public` are paths for everybody: the files of the page. A request has in its context the `caller`, the `login` of
-    the page if it came with one, and `still_valid`, a function for answers that take long: false once the token or the
-    login has ended.
+    `public` are paths for everybody: probes, and the files of the page. A request has in its context the `caller`, the
+    `login` of the page if it came with one, and `still_valid`, a function for answers that take long: false once the
+    token or the login has ended.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class Guard:
         self._token = None if token is None else token_digest(token)
         failed = system.settings.http.failed_logins
         self._failed = TokenBuckets(failed / MINUTE_S, failed)
-        self._public = frozenset({HEALTH, *public})
+        self._public = frozenset(public)
         self.logins = Logins(system, self._token_named)
         self._origins = frozenset(system.settings.http.cors_origins)
 

@@ -139,7 +139,12 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
             },
         },
         "paths": {
-            "/healthz": {"get": _read("Health of the server") | {"security": []}},
+            "/healthz": {"get": _read("Health of the node") | {"security": []}},
+            "/livez": {"get": _read("Sign of life") | {"security": []}},
+            "/readyz": {"get": _read("Checks of the node: 503 if one of them fails") | {"security": []}},
+            "/metrics": {
+                "get": _read("Metrics of the node, as Prometheus reads them", worker={"type": "integer"})
+            },
             f"{root}/cluster": {
                 "get": _read(
                     "The processes that share the charge points; 404 if this is the only one",

@@ -1,4 +1,4 @@
-"""Health, supervision, crashes, counters, plugins and nodes."""
+"""Supervision, crashes, counters, plugins and nodes."""
 
 from __future__ import annotations
 
@@ -18,33 +18,6 @@ if TYPE_CHECKING:
     from .requests import Stop
 
 logger = logging.getLogger(__name__)
-
-
-class Health(Resource):
-    """`/healthz`: open to all, so it names no charge point."""
-
-    def on_get(self, _: falcon.Request, response: falcon.Response) -> None:
-        """200 while it is answered at all; `degraded` with plugins in quarantine, or a lost lease."""
-        quarantined = [row["plugin"] for row in self._system.quarantined()]
-        view: dict[str, Any] = {
-            "status": "degraded" if quarantined else "ok",
-            "connected": sum(known.connected for known in self._system.charge_points()),
-        }
-        if quarantined:
-            view["quarantined_plugins"] = quarantined
-        if self._system.worker is not None:
-            view["worker"] = self._system.worker.number
-        cluster = self._system.cluster
-        if cluster is not None:
-            view["cluster"] = {
-                "lease": cluster.coordinator.held,
-                "nodes": len(cluster.nodes()),
-            }
-            if not cluster.coordinator.held:  # it serves its charge points, but sends no commands
-                view["status"] = "degraded"
-        answer(response, view)
-
-    on_head = on_get
 
 
 class Supervision(Resource):

@@ -306,7 +306,14 @@ class Cluster:
         return self.ask_all([node], method, path, query, body).get(node)
 
     def ask_all(
-        self, nodes: Iterable[str], method: str, path: str, query: str = "", body: bytes = b""
+        self,
+        nodes: Iterable[str],
+        method: str,
+        path: str,
+        query: str = "",
+        body: bytes = b"",
+        *,
+        timeout_s: float = ASK_S,
     ) -> Mapping[str, Reply]:
         """Have several nodes answer a request; return the replies that came in time, by node."""
         waiting: dict[str, tuple[str, AsyncResult[Reply]]] = {}
@@ -318,7 +325,7 @@ class Cluster:
                 continue
             waiting[node] = id_, AsyncResult()
             self._asked[id_] = waiting[node][1]
-        gevent.wait([result for _, result in waiting.values()], timeout=ASK_S)
+        gevent.wait([result for _, result in waiting.values()], timeout=timeout_s)
         for id_, _ in waiting.values():
             self._asked.pop(id_, None)
         return {node: reply for node, (_, result) in waiting.items() if (reply := result.value) is not None}

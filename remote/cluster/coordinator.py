@@ -103,6 +103,10 @@ class Coordinator(Protocol):
     def held(self) -> bool:
         """True while this node has its lease; cheap, read before each command."""
 
+    @property
+    def trouble(self) -> str:
+        """Text why the coordinator cannot be reached now; "" if it can, as far as is known."""
+
     def claim(self, charge_point_id: str) -> Claim:
         """Claim a charge point. Switches greenlets. Raises `CoordinatorUnavailable`, at once without a lease.
 

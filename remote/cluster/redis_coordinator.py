@@ -103,6 +103,11 @@ class RedisCoordinator:
         """True while this node has its lease; cheap, read before each command."""
         return self.lease.held
 
+    @property
+    def trouble(self) -> str:
+        """Text why Redis cannot be reached now, or refuses what is asked; "" if it does not."""
+        return self._refused or ("" if self._commands.connected else self._commands.why)
+
     def claim(self, charge_point_id: str) -> Claim:
         """Claim a charge point. Switches greenlets. Raises `CoordinatorUnavailable`, at once without a lease."""
         with self.lease.claiming(charge_point_id):

@@ -92,6 +92,11 @@ class UnixCoordinator:
         """True while this node has its lease; cheap, read before each command."""
         return self.lease.held
 
+    @property
+    def trouble(self) -> str:
+        """Text why the coordinator server cannot be reached now; "" if it can."""
+        return self._why if self._pipe is None else ""
+
     def claim(self, charge_point_id: str) -> Claim:
         """Claim a charge point. Switches greenlets. Raises `CoordinatorUnavailable`, at once without a lease."""
         with self.lease.claiming(charge_point_id):

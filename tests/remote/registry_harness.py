@@ -31,6 +31,7 @@ class RegistryCoordinator:
         self.node = node
         self.away = False
         self.held = True
+        self.trouble = ""
         self.listener = None
 
     def _reach(self):

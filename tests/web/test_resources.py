@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import re
+from types import SimpleNamespace
 
 import falcon
 import pytest
@@ -33,6 +34,10 @@ def test_health_names_quarantined_plugins(client_of):
         versions = VERSIONS
         cluster = None
         worker = None
+        vitals = SimpleNamespace(checks=list)
+
+        def workers(self):
+            return []
 
         def quarantined(self):
             return [{"plugin": "bad", "last_crash": "", "times": 1}]

@@ -1,0 +1,165 @@
+"""`/livez`, `/readyz` and `/healthz`: open to all, so they name no charge point.
+
+They speak for the whole node, and wait for nothing but the other worker processes, those for a second at most.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import falcon
+import msgspec
+
+from .resources import INNER, Resource, answer
+from .siblings import SIBLING_S, ask_siblings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..system.central_system import CentralSystem
+
+HEALTH, LIVE, READY = PROBES = ("/healthz", "/livez", "/readyz")
+RUNNING = "running"
+ONLY_COMMANDS = frozenset({"coordinator", "lease"})
+"""Checks without which charge points are served all the same, but sent no commands."""
+
+
+class CheckView(msgspec.Struct, frozen=True):
+    """Result of one check: `reason` says why it is not ok, or what is worth knowing."""
+
+    ok: bool
+    reason: str
+
+
+class ProcessHealth(msgspec.Struct, frozen=True):
+    """Health of one process, as its siblings are told it."""
+
+    worker: int
+    connected: int
+    quarantined: list[str]
+    checks: dict[str, CheckView]
+
+
+class NodeHealth(msgspec.Struct, frozen=True):
+    """Health of all processes of a node."""
+
+    processes: list[ProcessHealth]
+    checks: dict[str, CheckView]
+    away: int
+    """Worker processes that do not run now."""
+
+    @property
+    def ready(self) -> bool:
+        """True if every check is ok."""
+        return all(check.ok for check in self.checks.values())
+
+    @property
+    def serves(self) -> bool:
+        """True if charge points are served, even if they are sent no commands."""
+        return all(check.ok or name in ONLY_COMMANDS for name, check in self.checks.items())
+
+
+def health_here(system: CentralSystem) -> ProcessHealth:
+    """Return the health of this process."""
+    return ProcessHealth(
+        worker=0 if system.worker is None else system.worker.number,
+        connected=sum(known.connected for known in system.charge_points()),
+        quarantined=[row["plugin"] for row in system.quarantined()],
+        checks={check.name: CheckView(check.ok, check.reason) for check in system.vitals.checks()},
+    )
+
+
+def health_of(system: CentralSystem) -> NodeHealth:
+    """Return the health of this node; asks the other worker processes."""
+    processes = [health_here(system)]
+    processes += [msgspec.json.decode(reply, type=ProcessHealth) for reply in ask_siblings(system, READY)]
+    names = dict.fromkeys(name for process in processes for name in process.checks)
+    checks = {name: _joined(name, processes) for name in names}
+    workers = system.workers()
+    if workers:
+        checks["workers"] = _workers(workers, {process.worker for process in processes})
+    return NodeHealth(processes, checks, sum(view["state"] != RUNNING for view in workers))
+
+
+def _joined(name: str, processes: Sequence[ProcessHealth]) -> CheckView:
+    """Join the results of one check in all processes."""
+    failed: dict[str, list[int]] = {}
+    for process in processes:
+        check = process.checks.get(name)
+        if check is not None and not check.ok:
+            failed.setdefault(check.reason, []).append(process.worker)
+    reasons = [
+        reason if len(numbers) == len(processes) else f"worker {', '.join(map(str, numbers))}: {reason}"
+        for reason, numbers in failed.items()
+    ]
+    return CheckView(not failed, "; ".join(reasons))
+
+
+def _workers(workers: Sequence[Any], answered: set[int]) -> CheckView:
+    """Check the worker processes: one that runs has to answer; one that is started again is only named."""
+    silent = [
+        view["worker"] for view in workers if view["state"] == RUNNING and view["worker"] not in answered
+    ]
+    away = [f"worker {view['worker']} is {view['state']}" for view in workers if view["state"] != RUNNING]
+    reasons = [f"worker {number} did not answer within {SIBLING_S:g} s" for number in silent]
+    return CheckView(not silent, "; ".join([*reasons, *away]))
+
+
+class LiveResource(Resource):
+    """`/livez`."""
+
+    def on_get(self, _: falcon.Request, response: falcon.Response) -> None:
+        """Answer 200: whoever answers is alive."""
+        answer(response, {"live": True})
+
+    on_head = on_get
+
+
+class ReadyResource(Resource):
+    """`/readyz`."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Answer 200 if all checks of all processes of the node are ok, else 503; each is named, with its reason."""
+        if request.env.get(INNER):
+            answer(response, health_here(self._system))
+            return
+        health = health_of(self._system)
+        answer(response, {"ready": health.ready, "checks": health.checks})
+        if not health.ready:
+            response.status = falcon.HTTP_503
+
+    on_head = on_get
+
+
+class HealthResource(Resource):
+    """`/healthz`."""
+
+    def on_get(self, _: falcon.Request, response: falcon.Response) -> None:
+        """Answer 200 with `ok` or `degraded`; 503 with `unready` while charge points cannot be served.
+
+        `degraded` means plugins in quarantine, a lost lease, or a worker process that is started again.
+        """
+        system, health = self._system, health_of(self._system)
+        quarantined = sorted({name for process in health.processes for name in process.quarantined})
+        degraded = bool(quarantined or health.away or not health.ready)
+        view: dict[str, Any] = {
+            "status": "unready" if not health.serves else "degraded" if degraded else "ok",
+            "connected": sum(process.connected for process in health.processes),
+        }
+        failing = {name: check.reason for name, check in health.checks.items() if not check.ok}
+        if failing:
+            view["failing"] = failing
+        if quarantined:
+            view["quarantined_plugins"] = quarantined
+        if system.worker is not None:
+            workers = system.workers()
+            view["worker"] = system.worker.number
+            view["workers"] = {"running": len(workers) - health.away, "of": len(workers)}
+        cluster = system.cluster
+        if cluster is not None:
+            view["cluster"] = {"lease": cluster.coordinator.held, "nodes": len(cluster.nodes())}
+        answer(response, view)
+        if not health.serves:
+            response.status = falcon.HTTP_503
+
+    on_head = on_get
