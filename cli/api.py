@@ -53,6 +53,10 @@ class ApiReply:
         return told
 
 
+class NoAnswer(CommandFailed):
+    """Raised if there is no server, or one that does not answer to the end."""
+
+
 class Api:
     """Client of one server's API. Failures raise `CommandFailed`, wrong arguments `CommandMisused`.
 
@@ -61,7 +65,7 @@ class Api:
     """
 
     def __init__(self, url: str, token: str, hint: str = "", trusted: Sequence[str] = ()) -> None:
-        self._url = url
+        self.url = url
         self._token = token
         self._hint = hint
         self._trusted = trusted
@@ -109,23 +113,38 @@ class Api:
     ) -> ApiReply:
         """Send one request without a proxy; returns the answer with any status."""
         with self._asked(method, path, query, body, timeout_s) as answer:
-            return ApiReply(answer.status, answer.read().decode(), self._url)
+            return ApiReply(answer.status, answer.read().decode(), self.url)
 
     def download(self, method: str, *path: str, timeout_s: float = ANSWER_S) -> Iterator[bytes]:
         """Yield the body of an answer in chunks; raises `CommandFailed` if it breaks off. `timeout_s` is per chunk."""
         received = 0
         with self._asked(method, path, None, None, timeout_s) as answer:
             if answer.status != OK:
-                raise refused(answer.status, ApiReply(answer.status, answer.read().decode(), self._url).json)
+                raise refused(answer.status, ApiReply(answer.status, answer.read().decode(), self.url).json)
             length = int(answer.headers["Content-Length"] or 0)
             while chunk := answer.read(CHUNK_BYTES):
                 received += len(chunk)
                 yield chunk
         if received != length:
             raise CommandFailed(
-                f"the server at {self._url} has broken off: {received} of {length} bytes came",
+                f"the server at {self.url} has broken off: {received} of {length} bytes came",
                 "look into the server's log for the reason, then try again",
             )
+
+    @contextmanager
+    def opened(
+        self,
+        method: str,
+        *path: str,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = ANSWER_S,
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Give the answer with its body still to be read. Raises `CommandFailed` unless its status is 200."""
+        with self._asked(method, path, query, None, timeout_s, headers) as answer:
+            if answer.status != OK:
+                raise refused(answer.status, ApiReply(answer.status, answer.read().decode(), self.url).json)
+            yield answer
 
     @contextmanager
     def _asked(
@@ -135,11 +154,12 @@ class Api:
         query: Mapping[str, str] | None,
         body: str | None,
         timeout_s: float,
+        more: Mapping[str, str] | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
         connection, target = self._connection(timeout_s)
         target += "/".join([ROOT, *(quote(segment, safe="") for segment in path)])
         target += f"?{urlencode(query)}" if query else ""
-        headers: dict[str, str | bytes] = {}
+        headers: dict[str, str | bytes] = {**(more or {})}
         if body is not None:
             headers["Content-Type"] = "application/json"
         if self._token:
@@ -148,20 +168,20 @@ class Api:
             connection.request(method, target, None if body is None else body.encode(), headers)
             yield connection.getresponse()
         except OSError as error:
-            text = f"no answer from a server at {self._url}: {error.strerror or error}{self._hint}"
-            raise CommandFailed(text, next_after(error)) from error
+            text = f"no answer from a server at {self.url}: {error.strerror or error}{self._hint}"
+            raise NoAnswer(text, next_after(error)) from error
         except (http.client.HTTPException, ValueError) as error:
-            raise no_chargehand(self._url) from error
+            raise no_chargehand(self.url) from error
         finally:
             connection.close()
 
     def _connection(self, timeout_s: float) -> tuple[http.client.HTTPConnection, str]:
         try:
-            parts = urlsplit(self._url)
+            parts = urlsplit(self.url)
             secure, host, port = SECURE[parts.scheme], parts.hostname or "", parts.port
         except (KeyError, ValueError) as error:
             raise CommandMisused(
-                f"{self._url} is not a URL like http://127.0.0.1:8080", "correct it, scheme and port included"
+                f"{self.url} is not a URL like http://127.0.0.1:8080", "correct it, scheme and port included"
             ) from error
         path = parts.path.rstrip("/")
         if not secure:

@@ -120,13 +120,16 @@ def show_charge_points(rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def status_of(connectors: Sequence[Mapping[str, Any]]) -> str:
-    """Write the statuses of connectors: `Faulted (GroundFailure) 2; Available 1, 3`, what is odd first."""
+    """Write the statuses of connectors: `Faulted (GroundFailure) 2; Available 1, 3`, what is odd first.
+
+    A connector has the number of its EVSE, and of several there also its own: 2.2.
+    """
     places: dict[str, list[str]] = {}
     for one in connectors:
         error = f" ({one['error']})" if one["error"] not in ("", "NoError") else ""
-        place = (
-            str(one["connector"]) if one["evse"] == one["connector"] else f"{one['evse']}.{one['connector']}"
-        )
+        if one["evse"] == 0 and not error and one["status"] in QUIET and len(connectors) > 1:
+            continue  # the whole charge point, of which there is nothing to say
+        place = str(one["evse"]) if one["connector"] in (0, 1) else f"{one['evse']}.{one['connector']}"
         places.setdefault(one["status"] + error, []).append(place)
     ordered = sorted(places.items(), key=lambda found: (found[0] in QUIET, found[0]))
     return "; ".join(f"{status} {', '.join(numbers)}" for status, numbers in ordered)

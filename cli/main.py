@@ -58,6 +58,7 @@ COMMANDS = {
     "serve-worker": ("serve:serve_worker", ""),
     "simulate": ("simulation:simulate", "Simulate the charge point CP for one charging session."),
     "spool": ("spool:spool", "Show spooled messages; retry, reattach and forget dead letters."),
+    "tail": ("tail:tail", "Print events, or frames, of charge points as they pass."),
     "tags": ("tags:tags", "Show and change who may charge."),
     "tickets": ("tickets:tickets", "Show and cancel commands to charge points."),
     "tokens": ("tokens:tokens", "Show, make and revoke tokens of the HTTP API."),

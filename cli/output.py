@@ -97,7 +97,7 @@ def zone() -> dt.tzinfo | None:
     return dt.UTC if context is None or context.meta.get(TIMES, "utc") == "utc" else None
 
 
-def when(moment: object) -> str:
+def when(moment: object, timespec: str = "seconds") -> str:
     """Write a time for people, with a Z or the offset of its zone; empty for None, unchanged for another text."""
     text = str(moment or "")
     try:
@@ -105,7 +105,7 @@ def when(moment: object) -> str:
         if at.tzinfo is None:
             return text
         shown = at.astimezone(zone())
-        return shown.isoformat(" ", "seconds").replace("+00:00", "Z")
+        return shown.isoformat(" ", timespec).replace("+00:00", "Z")
     except (ValueError, OverflowError):
         return text
 

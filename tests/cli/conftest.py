@@ -84,17 +84,19 @@ def serve_process(tmp_path: Path) -> Iterator[Callable[..., ServeProcess]]:
 
 
 class StubServer:
-    """Answers every request with `status` and `body`, and keeps the requests: target, token, body."""
+    """Answers every request with `status` and `body`, and keeps the requests: target, token, body; and headers."""
 
     def __init__(self) -> None:
         self.status = 200
         self.body: Any = {}
         self.requests: list[tuple[str, str | None, bytes]] = []
+        self.headers: list[Any] = []
         stub = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+                stub.headers.append(self.headers)
                 stub.requests.append((self.path, self.headers["Authorization"], body))
                 answer = stub.body if isinstance(stub.body, bytes) else json.dumps(stub.body).encode()
                 self.send_response(stub.status)

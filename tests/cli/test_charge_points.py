@@ -30,8 +30,9 @@ HERE = {
     "firmware": "1.10",
     "serial_numbers": ["S1"],
     "connectors": [
+        {"evse": 0, "connector": 0, "status": "Available", "error": "", "since": None, "info": ""},
         {"evse": 1, "connector": 1, "status": "Available", "error": "NoError", "since": None, "info": ""},
-        {"evse": 2, "connector": 2, "status": "Faulted", "error": "GroundFailure", "since": None, "info": ""},
+        {"evse": 2, "connector": 1, "status": "Faulted", "error": "GroundFailure", "since": None, "info": ""},
     ],
     "power_w": 3680.5,
     "flags": ["deviations"],

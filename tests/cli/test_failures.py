@@ -12,7 +12,7 @@ from chargehand.cli.failures import CommandFailed
 
 CLI = Path(chargehand.__file__).parent / "cli"
 WEB = CLI.parent / "web"
-RAISED = {"CommandFailed", "CommandMisused"}
+RAISED = {"CommandFailed", "CommandMisused", "NoAnswer"}
 
 
 def test_a_failure_is_two_lines_and_no_text_of_others_forges_one():

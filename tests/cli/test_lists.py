@@ -18,7 +18,7 @@ NO_LISTS = {
     "charge-points show", "check-config", "check-store", "cluster", "completion", "keys import", "keys rotate",
     "plugin-host", "quarantine release", "recording", "replay", "reports forget", "reports show", "send", "serve",
     "serve-worker", "simulate", "spool forget", "spool forget-event", "spool reattach", "spool retry",
-    "spool retry-event", "tags add", "tags import", "tags push", "tags remove", "tags show", "tickets cancel",
+    "spool retry-event", "tags add", "tags import", "tags push", "tail", "tags remove", "tags show", "tickets cancel",
     "tickets show", "tls reload", "tokens add", "tokens revoke", "transactions close", "transactions show", "tree",
     "variables forget", "variables get", "variables refresh", "variables set",
 }  # fmt: skip
