@@ -20,8 +20,14 @@ if TYPE_CHECKING:
     from .actors.plugin.plugin import on as on
     from .actors.plugin.plugin import on_outcome as on_outcome
     from .actors.plugin.plugin import passive as passive
+    from .actors.plugin.plugin import resource as resource
     from .actors.plugin.plugin_system import NotAvailableHere as NotAvailableHere
     from .actors.plugin.plugin_system import PluginSystem as PluginSystem
+    from .actors.plugin.resources import PluginOutOfService as PluginOutOfService
+    from .actors.plugin.resources import ResourceRefused as ResourceRefused
+    from .actors.plugin.resources import ResourceRequest as ResourceRequest
+    from .actors.plugin.retry import GiveUp as GiveUp
+    from .actors.plugin.retry import RetryLater as RetryLater
     from .actors.runtime.actor import Actor as Actor
     from .actors.runtime.future import Future as Future
     from .actors.runtime.native_pool import HandlerAbandoned as HandlerAbandoned
@@ -51,6 +57,10 @@ if TYPE_CHECKING:
     from .actors.session.tickets import TicketError as TicketError
     from .actors.session.tickets import TicketState as TicketState
     from .admission.credentials import PasswordChecksBusy as PasswordChecksBusy
+    from .cli.api import Api as Api
+    from .cli.api import asks_server as asks_server
+    from .cli.output import show_table as show_table
+    from .cli.output import shows as shows
     from .config.errors import ChargehandError as ChargehandError
     from .config.errors import ConfigError as ConfigError
     from .config.sessions import AuthSettings as AuthSettings
@@ -60,6 +70,8 @@ if TYPE_CHECKING:
     from .config.sessions import DeadlineSettings as DeadlineSettings
     from .config.sessions import SessionSettings as SessionSettings
     from .config.sessions import TagSettings as TagSettings
+    from .config.setting import required as required
+    from .config.setting import setting as setting
     from .config.settings import CertificateSettings as CertificateSettings
     from .config.settings import HttpSettings as HttpSettings
     from .config.settings import LogSettings as LogSettings
@@ -174,8 +186,8 @@ if TYPE_CHECKING:
     from .system.local_lists import LocalListSyncRunning as LocalListSyncRunning
     from .system.local_lists import LocalListUpdate as LocalListUpdate
     from .system.operations import ChargePointConnected as ChargePointConnected
+    from .system.plugin_packages import PluginNotFound as PluginNotFound
     from .system.subscriptions import Subscription as Subscription
-    from .system.tree import PluginNotFound as PluginNotFound
     from .system.variables import VariableDifference as VariableDifference
     from .system.variables import VariableResult as VariableResult
     from .system.variables import VariablesNotSupported as VariablesNotSupported
@@ -198,6 +210,18 @@ _MODULES = {
     "passive": ".actors.plugin.plugin",
     "NotAvailableHere": ".actors.plugin.plugin_system",
     "PluginSystem": ".actors.plugin.plugin_system",
+    "PluginOutOfService": ".actors.plugin.resources",
+    "ResourceRefused": ".actors.plugin.resources",
+    "ResourceRequest": ".actors.plugin.resources",
+    "resource": ".actors.plugin.plugin",
+    "GiveUp": ".actors.plugin.retry",
+    "RetryLater": ".actors.plugin.retry",
+    "required": ".config.setting",
+    "setting": ".config.setting",
+    "Api": ".cli.api",
+    "asks_server": ".cli.api",
+    "show_table": ".cli.output",
+    "shows": ".cli.output",
     "Actor": ".actors.runtime.actor",
     "Future": ".actors.runtime.future",
     "HandlerAbandoned": ".actors.runtime.native_pool",
@@ -351,7 +375,7 @@ _MODULES = {
     "DuplicateConsumer": ".system.durable_events",
     "DurableSubscription": ".system.event_targets",
     "Subscription": ".system.subscriptions",
-    "PluginNotFound": ".system.tree",
+    "PluginNotFound": ".system.plugin_packages",
     "TlsError": ".transport.tls",
     "VariableDifference": ".system.variables",
     "VariableResult": ".system.variables",

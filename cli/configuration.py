@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -28,12 +30,31 @@ def read_settings(
     try:
         return load(config, overrides=overrides, program_defaults=PROGRAM_DEFAULTS, serves=serves)
     except ConfigError as error:
-        text = "\n  ".join(["these settings cannot be used:", *error.errors])
-        raise CommandMisused(text, "correct them, then try `chargehand check-config`") from error
+        raise unusable(error) from error
+
+
+def unusable(error: ConfigError) -> CommandMisused:
+    """Describe settings that cannot be used."""
+    text = "\n  ".join(["these settings cannot be used:", *error.errors])
+    return CommandMisused(text, "correct them, then try `chargehand check-config`")
+
+
+def find_plugins_here() -> None:
+    """Let plugins be imported from the current folder."""
+    if os.getcwd() not in sys.path:  # noqa: PTH109 - text, as sys.path has it
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109
 
 
 @click.command()
 @CONFIG
 def check_config(config: str | None) -> None:
     """Show the settings that `serve` would use, or all their faults."""
-    click.echo(redacted(read_settings(config, serves=True)), nl=False)
+    from ..system.plugin_packages import check_plugins  # noqa: PLC0415 - needed with plugins only
+
+    settings = read_settings(config, serves=True)
+    find_plugins_here()
+    try:
+        own = check_plugins(settings.plugins)
+    except ConfigError as error:
+        raise unusable(error) from error
+    click.echo(redacted(settings, own), nl=False)

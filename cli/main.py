@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from .. import __version__
+from .plugin_commands import load_command, package_of, plugin_commands
 
 COMMANDS = {
     "backup": ("store:backup", "Have a running server copy its store to FILE."),
@@ -39,6 +40,7 @@ COMMANDS = {
         "station_settings:network_profiles",
         "Show the network profiles that charge points have accepted.",
     ),
+    "plugins": ("plugins:plugins", "Show the plugins: installed, loaded, quarantined."),
     "plugin-host": ("serve:plugin_host", "Run a plugin for the nodes that forward calls through Redis."),
     "profiles": ("accepted_state:profiles", "Show the charging profiles that charge points have accepted."),
     "quarantine": ("supervision:quarantine", "List plugins in quarantine and release them."),
@@ -67,7 +69,7 @@ COMMANDS = {
     "tree": ("supervision:tree", "Show the supervision tree: states, restarts, inboxes, last crashes."),
     "variables": ("variables:variables", "Show, refresh, read and set the variables of a charge point."),
 }
-"""Module and attribute of each command, and its line in the list of commands; one without a line is hidden."""
+"""Module and attribute of each command of ours, and its line in the list of commands; one without a line is hidden."""
 
 
 class LazyGroup(click.Group):
@@ -80,7 +82,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
         """Import a command."""
         if cmd_name not in COMMANDS:
-            return None
+            point = plugin_commands().get(cmd_name)
+            return None if point is None else load_command(point)
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(f".{module}", __package__), attribute)
         return command
@@ -98,6 +101,10 @@ class LazyGroup(click.Group):
         """Write the list of commands."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in sorted(COMMANDS.items()) if line])
+        points = [point for name, point in sorted(plugin_commands().items()) if name not in COMMANDS]
+        if points:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(point.name, f"Of {package_of(point)}.") for point in points])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

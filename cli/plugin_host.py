@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import re
 import signal
 import sys
@@ -16,13 +15,14 @@ import gevent
 from .. import __version__
 from ..actors.plugin.circuit_breaker import CircuitBreakerPolicy
 from ..actors.session.commands import CommandDefaults
+from ..config.errors import ConfigError
 from ..config.settings import PluginSettings
 from ..remote.cluster.client import Client
 from ..remote.plugins.plugin_host import PluginHost, PluginHostFailed
 from ..remote.redis.address import Address, AddressError
 from ..supervisor.rules import Policy
-from ..system.tree import PluginNotFound, load_plugin
-from .configuration import read_settings
+from ..system.plugin_packages import PluginNotFound, load_plugin
+from .configuration import find_plugins_here, read_settings, unusable
 from .failures import FAILED, CommandFailed, CommandMisused
 from .logs import configure
 from .program import tune_collector
@@ -46,8 +46,7 @@ def work(config: str | None, plugin: str, *, redis: str | None, group: str, conc
         raise CommandMisused(
             f"--group must be letters, digits, _ and -, not {group}", "name it as redis.remote_groups does"
         )
-    if os.getcwd() not in sys.path:  # noqa: PTH109 - text, as sys.path has it
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - plugins may lie where the program is started
+    find_plugins_here()
     configure(settings.log)
     named = {found.class_name: found for found in settings.plugins}
     supervision = settings.supervision
@@ -77,6 +76,8 @@ def work(config: str | None, plugin: str, *, redis: str | None, group: str, conc
             f"cannot start: {error}",
             "correct MODULE:CLASS or the URL; modules are found from the current folder",
         ) from error
+    except ConfigError as error:
+        raise unusable(error) from error
     except Exception as error:  # importing a module may raise anything
         logger.exception("%s cannot be loaded", plugin)
         raise CommandFailed(

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 import gevent
 
 from .. import __version__
+from ..config.errors import ConfigError
 from ..config.rendering import redacted
 from ..store.store import StoreError
 from ..system.central_system import CentralSystem, SystemFailed
 from ..transport.tls import TlsError
 from ..web.server import serve_http
 from .addresses import announce, introduce, say
-from .configuration import read_settings
+from .configuration import find_plugins_here, read_settings, unusable
 from .data_folder import DataFolder, FolderInUse
 from .failures import FAILED, NEXT_OF_STORE, CommandFailed, CommandMisused
 from .logs import configure
@@ -58,12 +59,6 @@ def serve(config: str | None, overrides: Mapping[str, object], *, print_settings
         ) from error
     except OSError as error:
         raise cannot_start(error) from error
-
-
-def find_plugins_here() -> None:
-    """Let plugins be imported from the current folder."""
-    if os.getcwd() not in sys.path:  # noqa: PTH109 - text, as sys.path has it
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109
 
 
 def cannot_start(error: OSError) -> CommandFailed:
@@ -146,6 +141,8 @@ class Program:
             self._system.start()
         except OSError:
             raise
+        except ConfigError as error:
+            raise unusable(error) from error
         except (
             ValueError
         ) as error:  # of a plugin that is not there, of two that claim the same, of a certificate

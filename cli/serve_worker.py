@@ -7,9 +7,10 @@ import signal
 from typing import TYPE_CHECKING
 
 from .channel import Channel, NoParent
+from .configuration import find_plugins_here
 from .failures import CommandMisused
 from .logs import configure
-from .program import Program, cannot_start, find_plugins_here
+from .program import Program, cannot_start
 
 if TYPE_CHECKING:
     from ..config.settings import Settings

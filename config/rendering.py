@@ -5,7 +5,7 @@ One rule: everything is made from the declarations in `settings`, nothing is sai
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import datetime
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
@@ -13,7 +13,7 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 from .load import PROGRAM_DEFAULTS
 from .schema import plain, range_of
 from .sessions import TagSettings
-from .setting import Section, key_of, rules_of
+from .setting import key_of, rules_of
 from .settings import PluginSettings, Settings
 
 _SECRET = "***"  # noqa: S105 - what stands in the place of one
@@ -100,9 +100,21 @@ def _code(value: object) -> str:
     return "none" if value is None else "required" if value is MISSING else f"`{toml(value)}`"
 
 
-def redacted(settings: Settings) -> str:
-    """Settings as TOML with `***` for passwords, tokens, and plugin arguments whose name sounds like one."""
+def redacted(settings: Settings, own: Sequence[object | None] = ()) -> str:
+    """Settings as TOML with `***` for passwords, tokens, and plugin arguments whose name sounds like one.
+
+    `own` has the own settings of each plugin, None for one that has none; then each plugin has a table.
+    """
     data = _hidden(settings)
+    if own:
+        rows: list[dict[str, Any]] = data.pop("plugins")
+        for row, settings_of_plugin in zip(rows, own, strict=True):
+            name = row.pop("name") or row["class"].rpartition(":")[2]
+            more = {} if settings_of_plugin is None else shown(settings_of_plugin)
+            del row["settings"]
+            # A key of the same name is one of the table itself.
+            same = {key: more.pop(key) for key in list(more) if key in row}
+            data[f"plugins.{_key(name)}"] = row | more | ({"settings": same} if same else {})
     lines = [f"{key} = {toml(value)}" for key, value in data.items() if not isinstance(value, Mapping)]
     for name, section in data.items():
         if isinstance(section, Mapping):
@@ -110,19 +122,24 @@ def redacted(settings: Settings) -> str:
     return "\n".join([*lines, ""])
 
 
-def _hidden(section: Section) -> dict[str, Any]:
+def shown(settings: object) -> dict[str, Any]:
+    """Return the own settings of a plugin as a dict, keyed as in a file, with `***` for secrets."""
+    return _hidden(settings)
+
+
+def _hidden(section: object) -> dict[str, Any]:
     data = plain(section)
     for entry in fields(cast("Any", section)):
         key, value = key_of(entry), getattr(section, entry.name)
-        if rules_of(entry).secret:
+        if rules_of(entry).secret or (not rules_of(entry).doc and _SECRET_WORDS.search(key)):
             data[key] = dict.fromkeys(value, _SECRET) if isinstance(value, Mapping) else value and _SECRET
         elif rules_of(entry).url:
             data[key] = without_password(value)
-        elif isinstance(value, Section):
+        elif is_dataclass(value):
             data[key] = _hidden(value)
-        elif key == "plugins":
-            data[key] = [_hidden(plugin) for plugin in value]
-        elif key == "arguments":
+        elif isinstance(value, tuple) and value and is_dataclass(value[0]):
+            data[key] = [_hidden(one) for one in value]
+        elif isinstance(section, PluginSettings) and key in {"arguments", "settings"}:
             data[key] = _hidden_arguments(value)
     return data
 

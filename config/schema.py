@@ -6,18 +6,20 @@ and that is all. Every fault is reported, not the first one only. Never reads a 
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
 from functools import cache
 from math import isfinite
-from typing import Any, ClassVar, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from marshmallow import EXCLUDE, Schema, ValidationError, post_load, validates_schema
 from marshmallow.fields import Field
 
-from .setting import Section, SettingRules, key_of, rules_of
+from .setting import SettingRules, key_of, rules_of
 from .settings import Settings
+
+T = TypeVar("T")
 
 Path = tuple[str, ...]
 Fault = tuple[Path, str]
@@ -28,19 +30,36 @@ def read(data: Mapping[str, Any]) -> tuple[Settings | None, list[Fault]]:
 
     A fault is the path of the setting (`("http", "port")`) and what is wrong with it.
     """
+    return read_section(Settings, data)
+
+
+def read_section(
+    section: type[T], data: Mapping[str, Any], also: Iterable[str] = ()
+) -> tuple[T | None, list[Fault]]:
+    """Turn a dict into the settings of any frozen dataclass, as `read` does.
+
+    `also` are words that an unknown key may be meant for, too.
+    """
+    schema = schema_of(cast("type", section))()
+    known = [str(field.data_key) for field in schema.fields.values()]
+    faults: list[Fault] = []
+    if also:
+        faults = [((key,), _unknown(key, [*known, *also])) for key in data if key not in known]
+        data = {key: value for key, value in data.items() if key in known}
     try:
-        return cast("Settings", schema_of(Settings)().load(data)), []
+        made = cast("T", schema.load(data))
     except ValidationError as error:
-        return None, list(_faults(error.messages_dict, ()))
+        return None, [*faults, *_faults(error.messages_dict, ())]
+    return (None if faults else made), faults
 
 
-def plain(settings: Section) -> dict[str, Any]:
+def plain(settings: object) -> dict[str, Any]:
     """Settings as a nested dict, keyed as in a file."""
     return {key_of(entry): _plain(getattr(settings, entry.name)) for entry in fields(cast("Any", settings))}
 
 
 def _plain(value: object) -> Any:
-    if isinstance(value, Section):
+    if is_dataclass(value):
         return plain(value)
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
@@ -281,6 +300,31 @@ class _Rows(_Entries):
         return tuple(self.each(iter(enumerate(value))).values())
 
 
+class _Keyed(_Rows):
+    """A list of tables, or a table of them, in which each has its name as key.
+
+    There the keys that the tables do not have belong to their `settings`: those of a plugin.
+    """
+
+    def _deserialize(self, value: object, *_: object, **__: object) -> tuple[Any, ...]:
+        if isinstance(value, Mapping):
+            return tuple(self.each((name, self._row(name, table)) for name, table in value.items()).values())
+        return super()._deserialize(value)
+
+    def _row(self, name: str, table: object) -> object:
+        keyed, short = self.rules.keyed, self.rules.short
+        if isinstance(table, str):
+            return {keyed: name, short: table}
+        if not isinstance(table, Mapping):
+            return table
+        schema: Any = cast("_Table", self.item).schema
+        known = {field.data_key for field in schema.fields.values()} - {keyed}
+        row = {short: name, **{key: item for key, item in table.items() if key in known}, keyed: name}
+        given = row.get("settings", {})
+        own = {key: item for key, item in table.items() if key not in known}
+        return row | {"settings": {**own, **given}} if isinstance(given, Mapping) else row
+
+
 class _Lookup(_Entries):
     def _deserialize(self, value: object, *_: object, **__: object) -> dict[str, Any]:
         if not isinstance(value, Mapping):
@@ -297,7 +341,8 @@ def _field(hint: Any, rules: SettingRules, *, required: bool = False) -> Field[A
     if get_origin(hint) is Literal:
         return _Choice(get_args(hint), rules, required=required)
     if get_origin(hint) is tuple:
-        return _Rows(_field(get_args(hint)[0], rules), rules, required=required)
+        rows = _Keyed if rules.keyed else _Rows
+        return rows(_field(get_args(hint)[0], rules), rules, required=required)
     if get_origin(hint) is Mapping:
         return _Lookup(_field(get_args(hint)[1], rules), rules, required=required)
     message = f"no field for settings of type {hint}"

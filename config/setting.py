@@ -18,7 +18,8 @@ class SettingRules:
 
     `least` and `most` are the inclusive bounds of a number, `above` an exclusive lower one. A string must
     match `pattern` from end to end; `wanted` says in words what the pattern asks for. `short` is for tables:
-    the key that a bare string stands for. `sample` is a value for the example file when the default shows
+    the key that a bare string stands for. `keyed` is for lists of tables: the key for the name of each, so that
+    a table of tables may stand for the list. `sample` is a value for the example file when the default shows
     nothing. `key` is the name in a file when that is no name in Python. A `secret` is never shown; `url` is one
     without its password.
     """
@@ -30,6 +31,7 @@ class SettingRules:
     pattern: str = ""
     wanted: str = ""
     short: str = ""
+    keyed: str = ""
     sample: str = ""
     key: str = ""
     secret: bool = False
@@ -37,8 +39,8 @@ class SettingRules:
 
 
 def rules_of(declared: Field[Any]) -> SettingRules:
-    """Return the rules of one field of a settings class."""
-    return cast("SettingRules", declared.metadata[_RULES])
+    """Return the rules of one field of a settings class; a plain field, as in the settings of a plugin, has none."""
+    return cast("SettingRules", declared.metadata.get(_RULES) or SettingRules(doc=""))
 
 
 def key_of(declared: Field[Any]) -> str:

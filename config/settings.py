@@ -38,13 +38,16 @@ BUNDLED_PLUGINS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginSettings(Section):
-    """A plugin named in a file: its class and the arguments of that."""
+    """A plugin named in a file: its class, and the settings or the arguments of that."""
 
     class_name: str = required(
-        "The plugin's class, as `package.module:Class`.",
+        "The plugin's class, as `package.module:Class`, or the name of an installed plugin.",
         key="class",
-        pattern=r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*",
-        wanted='"package.module:Class"',
+        pattern=r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*|[A-Za-z0-9][A-Za-z0-9_-]*",
+        wanted='"package.module:Class" or the name of an installed plugin',
+    )
+    settings: Mapping[str, Any] = made(
+        dict, "The plugin's own settings; in `[plugins.NAME]` they may stand beside the keys here."
     )
     arguments: Mapping[str, Any] = made(dict, "Keyword arguments of the class.")
     concurrency: int = setting(
@@ -440,8 +443,10 @@ class Settings(Section):
     )
     plugins: tuple[PluginSettings, ...] = setting(
         (),
-        'Plugins: "package.module:Class", or tables with class, arguments, concurrency and name.',
+        'Plugins: "package.module:Class", the name of an installed one, or tables, as below; or a table '
+        "`[plugins.NAME]` for each.",
         short="class",
+        keyed="name",
         sample='["shop.tags:Tags", {class = "shop.audit:Audit", arguments = {path = "a.csv"}}]',
     )
     bundled_plugins: tuple[str, ...] = setting(

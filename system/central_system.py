@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from typing import Unpack
 
+    from ..actors.plugin.cell import PluginCell
     from ..actors.plugin.plugin import Plugin, PluginSpec
     from ..actors.runtime.log_limit import LogLimit
     from ..actors.runtime.ref import Ref
@@ -702,9 +703,14 @@ class CentralSystem(PluginSystem):
     def plugins(self) -> list[dict[str, Any]]:
         """List the plugins: their part of the tree, and whether each is `quarantined` or a `shadow`.
 
-        `open_breakers` are pairs (charge point, action).
+        `open_breakers` are pairs (charge point, action). `class` and `version` are those of its package, `settings` its
+        own, without secrets.
         """
         return self._parts.operations.plugins()
+
+    def plugin_resources(self, name: str) -> PluginCell | None:
+        """Find a plugin that runs here, to ask for its HTTP resources; None if there is none."""
+        return self._parts.operations.plugin_cell(name) if self._root is not None else None
 
     @from_any_thread
     def spool_by_plugin(self) -> dict[str, int]:

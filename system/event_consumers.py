@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..actors.plugin.detached_call import Untried
+from ..actors.plugin.retry import GiveUp, RetryLater
 from ..actors.runtime.actor import Actor
 from ..actors.runtime.failure import Failure
 from ..protocol.events import DomainEvent, EventsDropped
@@ -55,6 +56,8 @@ Each origin has its share: what waits for others of another origin does not keep
 """
 STORE_S = 0.5
 """Seconds after which positions that have changed are stored."""
+SOON_S = 0.01
+"""Least seconds after which an event is delivered again."""
 UNTRIED_S = 1.0
 """Seconds after which a consumer that could not be told anything is looked at again."""
 PRUNE_S = 60.0
@@ -629,6 +632,10 @@ class EventConsumers(Actor):
             self._go_on(entry, delivery.origin)
         elif type(outcome) is Untried:
             self._again(entry, delivery, UNTRIED_S)
+        elif isinstance(outcome.error, RetryLater):
+            self._again(entry, delivery, max(outcome.error.seconds, SOON_S))
+        elif isinstance(outcome.error, GiveUp):
+            self._make_dead_letter(entry, delivery, str(outcome.error))
         elif getattr(outcome.error, "blameless", False) and getattr(outcome.error, "passing", False):
             self._again(entry, delivery, min(self._delay_max_s, UNTRIED_S))
         else:

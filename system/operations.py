@@ -14,6 +14,7 @@ from ..config.errors import ChargehandError
 from ..protocol.session import Registration
 from ..supervisor.plugins import PluginSupervisor, ReleasePlugin
 from ..supervisor.supervisor import describe
+from .plugin_packages import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -156,7 +157,8 @@ class Operations:
     def plugins(self) -> list[dict[str, Any]]:
         """List the plugins: their part of the tree, and whether each is `quarantined` or a `shadow`.
 
-        `open_breakers` are pairs (charge point, action).
+        `open_breakers` are pairs (charge point, action). `class` and `version` are those of its package, `settings` its
+        own, without secrets.
         """
         supervisor = self._plugin_supervisor()
         return [
@@ -166,6 +168,7 @@ class Operations:
                 "shadow": child.cell.shadow,
                 "open_breakers": child.cell.breakers.list_open(),
             }
+            | facts_of(child.cell.spec)
             for child in (supervisor.children if supervisor is not None else ())
             if isinstance(child.cell, PluginCell)
         ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..actors.plugin.circuit_breaker import CircuitBreakerPolicy
 from ..actors.plugin.plugin import Plugin, PluginSpec
 from ..actors.plugin.redelivery import Redelivery
-from ..config.errors import ChargehandError, ConfigError
+from ..config.errors import ConfigError
 from ..supervisor.child import ChildSpec
 from ..supervisor.endpoint import Endpoint
 from ..supervisor.plugins import PluginSpecFactory, PluginSupervisor
@@ -25,6 +25,7 @@ from ..transport.reactor_transport import ReactorTransport
 from ..transport.server import WebSocketServer
 from .cluster_plugins import ClusterPlugin, ClusterPlugins
 from .event_consumers import EventConsumers
+from .plugin_packages import load_class, load_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from ..actors.runtime.cell import Cell
     from ..actors.session.context import SessionContext
     from ..admission.gatekeeper import Gatekeeper
-    from ..config.settings import PluginSettings, Settings
+    from ..config.settings import Settings
     from ..store.store import Store
     from ..transport.tls import ServerTls
     from .central_system import CentralSystem
@@ -49,10 +50,6 @@ class HttpServer(Protocol):
 
     def __call__(self, system: CentralSystem, address: tuple[str, int], *, share_port: bool) -> Any:
         """Make the listener; `start` binds it."""
-
-
-class PluginNotFound(ChargehandError, ValueError):
-    """A plugin that the settings name cannot be loaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,32 +311,3 @@ class Tree:
 def spec_of(plugin: PluginSpec | type[Plugin]) -> PluginSpec:
     """Return the spec of a plugin, given as a spec or a class."""
     return plugin if isinstance(plugin, PluginSpec) else plugin.spec()
-
-
-def load_plugin(settings: PluginSettings) -> PluginSpec:
-    """Load a plugin that the settings name. Raises `PluginNotFound` with the reason."""
-    plugin = load_class(settings.class_name)
-    name = settings.name or settings.class_name.partition(":")[2]
-    spec: PluginSpec = plugin.spec(
-        concurrency=settings.concurrency,
-        name=name,
-        scope=settings.scope,
-        blocking=settings.blocking,
-        threads=settings.threads,
-        **settings.arguments,
-    )
-    return spec
-
-
-def load_class(path: str) -> Any:
-    """Import the plugin class of "package.module:Class". Raises `PluginNotFound` with the reason."""
-    module_name, _, class_name = path.partition(":")
-    try:
-        plugin: Any = importlib.import_module(module_name)
-        for part in class_name.split("."):
-            plugin = getattr(plugin, part)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise PluginNotFound(f"plugin {path}: {error}") from error
-    if not (isinstance(plugin, type) and issubclass(plugin, Plugin)):
-        raise PluginNotFound(f"plugin {path}: it is not a class derived from Plugin")
-    return plugin

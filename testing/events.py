@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..actors.plugin.detached_call import Untried
+from ..actors.plugin.retry import GiveUp, RetryLater
 from ..actors.runtime.failure import Failure
 from ..store.events import DURABLE, EVENTS
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound="DomainEvent")
 
+SOON_S = 0.01
+"""Least seconds after which an event is delivered again."""
 RETRY_S = 1.0
 """Seconds of the stage's time after which an event that failed is delivered again."""
 
@@ -33,7 +36,8 @@ class StageEvents:
     """Everything that happened on a stage, in order.
 
     A durable event goes to each plugin with a handler for it, at least once and in order for each charge point: after a
-    failure it is delivered again `RETRY_S` later, and what comes behind it waits.
+    failure it is delivered again `RETRY_S` later, or when the handler says (`RetryLater`), and what comes behind it
+    waits. One that a handler gives up (`GiveUp`) is among those that `failed`, and is not delivered again.
     """
 
     def __init__(self, reader: EventReader, router: Router, timers: Timers) -> None:
@@ -90,9 +94,18 @@ class StageEvents:
                 else:
                     del self._waiting[plugin, charge_point_id]
                 return
+            later = RETRY_S
             if isinstance(outcome, Failure):
-                self.failed.append(FailedEvent(plugin, event, outcome.error))
-            due = self._timers.clock.monotonic() + RETRY_S
+                error = outcome.error
+                if isinstance(error, GiveUp):
+                    self.failed.append(FailedEvent(plugin, event, error))
+                    ended(None)
+                    return
+                if isinstance(error, RetryLater):
+                    later = max(error.seconds, SOON_S)
+                else:
+                    self.failed.append(FailedEvent(plugin, event, error))
+            due = self._timers.clock.monotonic() + later
             self._timers.call_at(due, lambda: self._tell(plugin, charge_point_id))
 
         cell = self._router.consumers.get(plugin)

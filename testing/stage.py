@@ -47,7 +47,8 @@ from ..simulator.models import MODELS
 from ..store.memory import MemoryStore
 from ..system.assessment import Assessment, limits_of
 from ..system.event_reader import EventReader
-from ..system.tree import load_class, spec_of
+from ..system.plugin_packages import load_class
+from ..system.tree import spec_of
 from .clock import ManualClock
 from .connection import CALL, MemoryConnection, nothing
 from .events import StageEvents

@@ -42,6 +42,7 @@ from .logins import LOGIN, LoginResource
 from .metrics import METRICS, MetricsResource
 from .openapi import Description
 from .page_files import PageFile, page_files
+from .plugin_resources import PluginResources
 from .reports import ReportsResource
 from .requests import (
     Segment,
@@ -118,6 +119,7 @@ def make_app(
     app.add_route(f"{ROOT}/plugins", plugins)
     app.add_route(f"{ROOT}/plugins/{{name:segment}}/release", plugins, suffix="release")
     app.add_route(f"{ROOT}/plugins/{{name:segment}}/promote", plugins, suffix="promote")
+    app.add_route(f"{ROOT}/plugins/{{name:segment}}/{{path:path}}", PluginResources(system, stop))
     tls = Tls(system)
     app.add_route(f"{ROOT}/tls", tls)
     app.add_route(f"{ROOT}/tls/reload", tls, suffix="reload")

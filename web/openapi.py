@@ -360,6 +360,9 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
             f"{root}/plugins": {"get": _read("The plugins")},
             f"{root}/plugins/{{name}}/release": {"post": _release()},
             f"{root}/plugins/{{name}}/promote": {"post": _decide("Let a shadow answer", "It is no shadow")},
+            f"{root}/plugins/{{name}}/{{path}}": {
+                method: _of_plugin() for method in ("get", "post", "put", "delete")
+            },
             f"{root}/supervision": {"get": _read("The tree of supervision")},
             f"{root}/crashes": {
                 "get": _read("The last crashes of sessions, the newest first", rows=FLAG | {"default": 0})
@@ -541,6 +544,17 @@ def _make_token() -> dict[str, Any]:
 def _release() -> dict[str, Any]:
     described = _decide("Let a plugin out of quarantine, and start it", "It is in none")
     more = {"503": _problem("The central system stops"), "504": _problem("It takes long to start")}
+    return described | {"responses": described["responses"] | more}
+
+
+def _of_plugin() -> dict[str, Any]:
+    described = _read("A resource of a plugin, which says what it takes and answers", "name", "path")
+    described["responses"]["200"] = _answer("What the plugin says", {})
+    more = {
+        "405": _problem("It has no such method"),
+        "503": _problem("The plugin is out of service"),
+        "504": _problem("The plugin did not answer in time"),
+    }
     return described | {"responses": described["responses"] | more}
 
 

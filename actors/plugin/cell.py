@@ -28,6 +28,8 @@ from .circuit_breaker import CircuitBreakerPolicy, CircuitBreakers
 from .delivered_event import DeliveredEvent
 from .detached_call import Untried
 from .passed_call import PassedCall, PassOnFailed
+from .resources import PluginOutOfService, ResourceAsked, ResourceRequest
+from .retry import GiveUp, RetryLater
 from .shadow import ShadowCall
 
 if TYPE_CHECKING:
@@ -135,6 +137,8 @@ class PluginCell(OrderedCell):
         if kind is Call:
             message.started_at = self._now()
             actor.answer_call(message)  # type: ignore[attr-defined]
+        elif kind is ResourceAsked:
+            message.answer(actor)
         elif self.context is None:
             super()._handle(actor, message)
         elif kind is DeliveredEvent:
@@ -180,6 +184,22 @@ class PluginCell(OrderedCell):
         else:
             self.tell(message)
 
+    def ask_resource(self, handler: str, request: ResourceRequest, timeout_s: float) -> Any:
+        """Have a resource's handler answer a request, and wait for that. Switches greenlets.
+
+        Raises what the handler raises, and `PluginOutOfService`.
+        """
+        if self.ended or self.quarantined:
+            state = "ended" if self.ended else "been quarantined"
+            raise PluginOutOfService(f"plugin {self.urn} has {state}")
+        asked = ResourceAsked(handler, request)
+        self.tell(asked)
+        try:
+            return asked.wait(timeout_s)
+        finally:  # the client may have gone meanwhile
+            if asked.running is not None:
+                self.interrupt(asked)
+
     def _deliver(self, actor: Actor, message: DeliveredEvent) -> None:
         """Have a durable event handled, and report how that ended."""
         charge_point_id = message.ordering_key
@@ -189,7 +209,7 @@ class PluginCell(OrderedCell):
                 outcome = Untried("the plugin was killed")
         else:
             outcome = Failure(TimeoutError("the handler exceeded its deadline"))
-        if outcome is None:
+        if outcome is None or (type(outcome) is Failure and isinstance(outcome.error, RetryLater | GiveUp)):
             self.note_success(charge_point_id, "on")
         elif self.on_trial and type(outcome) is Failure:
             self.note_failure(charge_point_id, "on", outcome.error)
@@ -199,6 +219,8 @@ class PluginCell(OrderedCell):
         """Report a durable event, or a handshake, that no handler will have."""
         if isinstance(message, DeliveredEvent | AttemptShown):
             message.finish(Untried("the plugin has ended"))
+        elif isinstance(message, ResourceAsked):
+            message.finish(Failure(PluginOutOfService(f"plugin {self.urn} has ended")))
         else:
             super().undelivered(message)
 
@@ -308,6 +330,8 @@ class PluginCell(OrderedCell):
                 message.return_unhandled(why)
             elif isinstance(message, DeliveredEvent | AttemptShown):
                 message.finish(Untried(why))
+            elif isinstance(message, ResourceAsked):
+                message.finish(Failure(PluginOutOfService(f"plugin {self.urn}: {why}")))
             elif type(message) in BOUNDED:
                 self._unseen -= 1
             elif type(message) not in EVENTS:

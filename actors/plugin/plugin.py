@@ -31,6 +31,7 @@ from .authentication import AttemptShown, ConnectionAttempt
 from .delivered_event import DeliveredEvent
 from .detached_call import RedeliveredCall
 from .passed_call import PassedCall
+from .resources import RESOURCES, route_of
 from .shadow import MutedSystem, ShadowCall
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from ..session.context import SessionContext
     from ..session.tickets import Ticket
     from .plugin_system import PluginSystem
+    from .resources import Method, Route, TokenScope
 
 F = TypeVar("F", bound="Callable[..., Any]")
 S = TypeVar("S")
@@ -239,6 +241,26 @@ def authenticate(handler: Any = None, /, *, blocking: bool = False) -> Any:
     return mark if handler is None else mark(handler)
 
 
+def resource(
+    method: Method, path: str, *, scope: TokenScope | None = None, blocking: bool = False
+) -> Callable[[F], F]:
+    """Mark what answers an HTTP request: `handler(self, request) -> JSON`, at `/api/v1/plugins/NAME/` and the path.
+
+    `{name}` in the path is a member of `request.path`. Its tokens need the `scope`: "read" for GET, "admin" for what
+    changes something, unless it is given. What is returned is written as JSON by msgspec; `ResourceRefused` is the
+    answer with another status. Requests are handled in no order, at most as many at a time as the plugin has
+    `concurrency`; the client has an answer with 504 after `deadlines.events_s`. Raises ValueError for a wrong path.
+    """
+    route = route_of(method, path, scope or ("read" if method == "GET" else "admin"))
+
+    def mark(handler: F) -> F:
+        handler = _marker("resource", f"{method} {path}", blocking=blocking)(handler)
+        setattr(handler, RESOURCES, (*getattr(handler, RESOURCES, ()), route))
+        return handler
+
+    return mark
+
+
 def _marker(kind: str, action: str, version: str = "", *, blocking: bool = False) -> Callable[[F], F]:
     def mark(handler: F) -> F:
         marks = getattr(handler, _MARK, ())
@@ -258,6 +280,11 @@ class Plugin(Actor):
 
     handlers: ClassVar[Mapping[tuple[str, str, str], str]] = {}
     """Names of methods by kind, action, and version of OCPP ("" for every version)."""
+    settings_class: ClassVar[type[Any] | None] = None
+    """Frozen dataclass of the plugin's own settings, whose instance is the first argument of `__init__`; None for none.
+
+    A method `conflicts` of it may yield further faults, as the key of a setting and the text.
+    """
     outcomes_once: ClassVar[bool] = False
     """True for a plugin that hears in one process of a cluster how a command ended, not in the sender's too.
 
@@ -326,7 +353,7 @@ class Plugin(Actor):
         """
         if threads < 1:
             raise ValueError(f"plugin {name or cls.__name__}: {threads} threads are too few")
-        other = sorted({kind for kind, _, _ in cls.handlers if kind != "on"})
+        other = sorted({kind for kind, _, _ in cls.handlers} - {"on", "resource"})
         if scope == "cluster" and (other or shadow):
             raise ValueError(
                 f"plugin {name or cls.__name__}: with the scope cluster it can have handlers of events (@on) only, "
@@ -339,6 +366,17 @@ class Plugin(Actor):
     def actions_of(cls, kind: str) -> list[str]:
         """Return the actions with a handler of a kind: "passive", "after", "on", "outcome" or "authenticate" ("")."""
         return list(dict.fromkeys(action for found, action, _ in cls.handlers if found == kind))
+
+    @classmethod
+    def resources(cls) -> list[Route]:
+        """List the HTTP resources of this plugin."""
+        return [
+            route._replace(handler=name)
+            for name in dict.fromkeys(
+                name for (kind, _, _), name in cls.handlers.items() if kind == "resource"
+            )
+            for route in getattr(getattr(cls, name), RESOURCES)
+        ]
 
     @classmethod
     def events_heard(cls) -> list[type[DomainEvent]]:

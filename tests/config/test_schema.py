@@ -81,7 +81,13 @@ def test_every_fault_is_told_at_once():
         ({"port": 80.0}, "port: must be a whole number, from 0 to 65535, not 80.0"),
         ({"plugins": "a:B"}, 'plugins: must be a list, not "a:B"'),
         ({"plugins": [{}]}, "plugins.0.class: missing"),
-        ({"plugins": ["a:B", "nix"]}, 'plugins.1: must be "package.module:Class", not "nix"'),
+        (
+            {"plugins": ["a:B", "a:"]},
+            'plugins.1: must be "package.module:Class" or the name of an installed plugin, not "a:"',
+        ),
+        ({"plugins": {"a": {"class": 1}}}, "plugins.a.class: must be text, not 1"),
+        ({"plugins": {"a": 1}}, "plugins.a: must be a table, not 1"),
+        ({"plugins": {"a": {"settings": 1}}}, "plugins.a.settings: must be a table, not 1"),
         ({"deadlines": {"actions": []}}, "deadlines.actions: must be a table, not a list"),
         ({"deadlines": {"actions": {"Boot": 0}}}, "deadlines.actions.Boot: must be a number, above 0, not 0"),
         ({"log": {"levels": {"x": "LOUD"}}}, None),
@@ -194,3 +200,21 @@ VALUES = st.recursive(
 def test_no_data_at_all_raises_anything(data):
     made, found = read(data)
     assert (made is None) == bool(found)
+
+
+def test_a_table_for_each_plugin_has_its_own_settings_beside_those_of_its_run():
+    given = {
+        "webhooks": {"url": "https://a.example", "concurrency": 2, "settings": {"threads": 1}},
+        "tags": "shop.tags:Tags",
+        "crm": {"class": "webhooks", "name": "N", "url": "u"},
+    }
+    assert settings({"plugins": given}).plugins == (
+        PluginSettings(
+            class_name="webhooks",
+            name="webhooks",
+            concurrency=2,
+            settings={"url": "https://a.example", "threads": 1},
+        ),
+        PluginSettings(class_name="shop.tags:Tags", name="tags"),
+        PluginSettings(class_name="webhooks", name="crm", settings={"name": "N", "url": "u"}),
+    )

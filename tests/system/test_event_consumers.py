@@ -10,7 +10,9 @@ from chargehand import (
     DeadlineSettings,
     DuplicateConsumer,
     EventsDropped,
+    GiveUp,
     Plugin,
+    RetryLater,
     Settings,
     StatusChanged,
     SupervisionSettings,
@@ -173,6 +175,25 @@ def test_an_event_that_always_fails_is_a_dead_letter_and_the_next_goes_on(system
     (letter,) = systems.store.event_log.dead_letters()
     assert (letter.consumer, letter.kind, letter.charge_point_id) == ("billing", "TransactionStarted", "CP1")
     assert "it fails" in letter.why
+
+
+def test_a_handler_that_wants_an_event_later_has_it_again_and_has_not_failed(systems):
+    system = systems.billing(attempts=1)
+    systems.faults += [RetryLater(0.0, "the shop is closed")] * 5
+    systems.lives(1)
+    until(lambda: len(systems.taken) == 2)
+    assert (systems.numbers, systems.faults) == (both(1), [])
+    assert "event_failed" not in system.counters.counts
+
+
+def test_a_handler_that_gives_an_event_up_makes_it_a_dead_letter_at_once(systems):
+    systems.billing()
+    systems.faults.append(GiveUp("too old"))
+    systems.lives(1)
+    until(lambda: len(systems.taken) == 1)
+    assert systems.numbers == both(1)[1:]
+    (letter,) = systems.store.event_log.dead_letters()
+    assert (letter.consumer, letter.why) == ("billing", "too old")
 
 
 def test_a_subscription_with_a_name_goes_on_where_it_was(systems):

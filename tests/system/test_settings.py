@@ -24,7 +24,7 @@ from chargehand import (
 )
 from chargehand.config.errors import ConfigError
 from chargehand.simulator import ChargePoint
-from chargehand.system.tree import PluginNotFound
+from chargehand.system.plugin_packages import PluginNotFound
 
 from ..in_process import QUICK
 from ..leftovers import Snapshot

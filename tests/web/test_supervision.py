@@ -5,7 +5,7 @@ import falcon.testing
 import gevent
 import pytest
 
-from chargehand import CentralSystem, Plugin, Settings, SupervisionSettings, passive, v16
+from chargehand import CentralSystem, Plugin, Settings, SupervisionSettings, __version__, passive, v16
 from chargehand.store.store import StoreError
 from chargehand.web import supervision
 
@@ -20,6 +20,7 @@ ROW = {
     "shadow": False,
     "open_breakers": [],
     "spool": 0,
+    "settings": None,
 }
 
 
@@ -99,7 +100,14 @@ def test_every_plugin_is_shown_in_order(rows):
         ("accepted-state", False),
         ("back-office", False),
     ):
-        assert found[name] == ROW | {"name": name, "shadow": shadow}
+        version = "" if name[0].isupper() else __version__
+        assert found[name] == ROW | {
+            "name": name,
+            "shadow": shadow,
+            "version": version,
+            "class": found[name]["class"],
+        }
+    assert found["back-office"]["class"] == "chargehand.plugins.back_office:BackOffice"
 
 
 def test_an_open_circuit_breaker_is_shown(charge_point, rows, wait_until):
@@ -169,7 +177,8 @@ def test_a_shadow_answers_from_its_promotion_on_and_is_409_after_it(
 ):
     reply = client.simulate_post("/api/v1/plugins/BlockingShadow/promote")
     assert (reply.status, reply.json["shadow"]) == (falcon.HTTP_200, False)
-    assert rows()["BlockingShadow"] == ROW | {"name": "BlockingShadow"}
+    found = rows()["BlockingShadow"]
+    assert found == ROW | {"name": "BlockingShadow", "version": "", "class": found["class"]}
     charge_point("CP1").send(2, "1", "Authorize", {"idTag": "T1"})
     wait_until(lambda: "Blocked" in system.recording("CP1"), "it has answered")
     reply = client.simulate_post("/api/v1/plugins/BlockingShadow/promote")

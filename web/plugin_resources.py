@@ -1,0 +1,75 @@
+"""HTTP resources of plugins, below the plugin's name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from ..actors.plugin.resources import (
+    PluginOutOfService,
+    ResourceRefused,
+    ResourceRequest,
+    find_route,
+)
+from .requests import Problem, body_of
+from .resources import READ, SCOPES, Resource, answer
+
+if TYPE_CHECKING:
+    import falcon
+
+    from ..system.central_system import CentralSystem
+    from .requests import Stop
+
+
+class PluginResources(Resource):
+    """`/api/v1/plugins/{name}/{path}`: what a plugin of this process answers; each of its resources has a scope."""
+
+    changes = READ
+
+    def __init__(self, system: CentralSystem, stop: Stop) -> None:
+        super().__init__(system)
+        self._stop = stop
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, name: str, path: str) -> None:
+        """Have the plugin answer, within `deadlines.events_s`."""
+        cell = self._system.plugin_resources(name)
+        if cell is None:
+            raise Problem(404, "Unknown plugin", f"there is no plugin {name} in this process")
+        try:
+            segments = tuple(unquote(one, errors="strict") for one in path.split("/"))
+        except UnicodeDecodeError:
+            segments = ()
+        route, members, methods = find_route(cell.spec.plugin.resources(), request.method, segments)
+        if route is None:
+            if methods:
+                allowed = {"Allow": ", ".join(methods)}
+                raise Problem(405, "Method not allowed", f"there is {allowed['Allow']}", headers=allowed)
+            raise Problem(404, "Not found", f"the plugin {name} has nothing at {path}")
+        caller = request.context.caller
+        if SCOPES.index(caller.scope) < SCOPES.index(route.scope):
+            text = f"the token {caller.name} has the scope {caller.scope}; this needs {route.scope}"
+            raise Problem(403, "Forbidden", text)
+        query = {
+            key: value[-1] if isinstance(value, list) else value for key, value in request.params.items()
+        }
+        asked = ResourceRequest(
+            method=request.method,
+            path=dict(members),
+            query=query,
+            body=body_of(request),
+            token=caller.name,
+        )
+        try:
+            with self._stop.interrupts():
+                told = cell.ask_resource(route.handler, asked, self._system.settings.deadlines.events_s)
+        except ResourceRefused as error:
+            raise Problem(error.status, error.title, error.description) from error
+        except PluginOutOfService as error:
+            raise Problem(503, "Out of service", str(error)) from error
+        except TimeoutError as error:
+            raise Problem(504, "Too slow", f"plugin {name}: {error} (deadlines.events_s)") from error
+        answer(response, told)
+
+    on_post = on_get
+    on_put = on_get
+    on_delete = on_get
