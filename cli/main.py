@@ -40,6 +40,7 @@ COMMANDS = {
         "station_settings:network_profiles",
         "Show the network profiles that charge points have accepted.",
     ),
+    "new-plugin": ("new_plugin:new_plugin", "Make a package for a plugin, with tests, types and CI."),
     "plugins": ("plugins:plugins", "Show the plugins: installed, loaded, quarantined."),
     "plugin-host": ("serve:plugin_host", "Run a plugin for the nodes that forward calls through Redis."),
     "profiles": ("accepted_state:profiles", "Show the charging profiles that charge points have accepted."),

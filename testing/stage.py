@@ -24,6 +24,7 @@ from ..actors.plugin.alerts import raise_alert
 from ..actors.plugin.cell import PluginCell
 from ..actors.plugin.plugin import PluginSpec
 from ..actors.plugin.plugin_system import PluginSystem
+from ..actors.plugin.resources import ResourceRequest, find_route
 from ..actors.plugin.routing import Router
 from ..actors.plugin.spool import Spool
 from ..actors.runtime.cell import Cell, Ending, Exit
@@ -69,6 +70,8 @@ R = TypeVar("R", bound="Message")
 CLOSE_POLICY = CloseCode.POLICY_VIOLATION
 RECORDER_BYTES = 1 << 24
 """Bound of what is recorded of a charge point: more than a test will want."""
+REQUEST_S = 5.0
+"""Seconds of real time that a plugin has to answer a request."""
 QUIET_PASSES = 8
 """So many times in a row the hub must have nothing to run before a stage counts as settled."""
 
@@ -291,6 +294,20 @@ class Stage(PluginSystem):
             if isinstance(cell.actor, plugin):
                 return cell.actor
         raise LookupError(f"no {plugin.__name__} runs on the stage")
+
+    def request(self, plugin: str, method: str, path: str, body: bytes = b"", **query: str) -> Any:
+        """Ask a plugin, by its name, for one of its HTTP resources; return what its handler returns, not yet as JSON.
+
+        Raises what the handler raises, and LookupError for a plugin or a resource that is not there.
+        """
+        cell = next((one for one in self.plugins if one.urn == plugin), None)
+        if cell is None:
+            raise LookupError(f"no plugin {plugin} runs on the stage")
+        route, members, _ = find_route(cell.spec.plugin.resources(), method, tuple(path.split("/")))
+        if route is None:
+            raise LookupError(f"the plugin {plugin} has no resource {method} {path}")
+        asked = ResourceRequest(method=method, path=dict(members), query=query, body=body, token="stage")  # noqa: S106
+        return cell.ask_resource(route.handler, asked, REQUEST_S)
 
     def recording(self, charge_point_id: str) -> str:
         """Return the recording of a charge point that has connected, as `Recording` and `Replay` read it."""
