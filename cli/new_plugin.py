@@ -1,4 +1,4 @@
-"""The command `new-plugin`: a package for a plugin, with settings, a command, tests, types and CI, all of which pass."""
+"""The command `new-plugin`: a package for a plugin, with settings, a command, tests, types and CI, which all pass."""
 
 from __future__ import annotations
 
