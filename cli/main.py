@@ -66,6 +66,7 @@ COMMANDS = {
     "tickets": ("tickets:tickets", "Show and cancel commands to charge points."),
     "tokens": ("tokens:tokens", "Show, make and revoke tokens of the HTTP API."),
     "tls": ("tls:tls", "Show the certificates of the server, and have it read them again."),
+    "top": ("top:top", "Show what keeps a server busy: rates, charge points, inboxes, slow handlers."),
     "transactions": ("transactions:transactions", "Show, export and close transactions."),
     "tree": ("supervision:tree", "Show the supervision tree: states, restarts, inboxes, last crashes."),
     "variables": ("variables:variables", "Show, refresh, read and set the variables of a charge point."),

@@ -49,10 +49,15 @@ def show_table(
         kept = [any(cell not in ("", None) for cell in column) for column in zip(*rows, strict=True)]
         columns = list(compress(columns, kept))
         rows = [list(compress(row, kept)) for row in rows]
+    show(table_of(columns, rows) if rows else Text(empty))
+
+
+def table_of(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Make a table."""
     table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for row in rows:
         table.add_row(*(plain(cell) for cell in row))
-    show(table if rows else Text(empty))
+    return table
 
 
 def show_facts(facts: Sequence[tuple[str, object]]) -> None:

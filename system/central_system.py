@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from ..store.records import IssuedCertificate, Spooled, Transaction
     from ..store.store import Receipt, Store
     from ..transport.tls import ServerTls
+    from .activity import Activity
     from .bulk import Bulk
     from .charge_point_filter import ChargePointFilter
     from .charge_point_list import ChargePointList
@@ -353,6 +354,11 @@ class CentralSystem(PluginSystem):
     def metrics(self) -> Metrics:
         """Metrics of this process. Belongs to the hub's thread."""
         return self._parts.metrics
+
+    @property
+    def activity(self) -> Activity:
+        """Activity of this process. Belongs to the hub's thread."""
+        return self._parts.activity
 
     @property
     def vitals(self) -> Vitals:

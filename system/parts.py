@@ -30,6 +30,7 @@ from ..protocol.versions import VERSIONS, version_named
 from ..remote.redis.address import process_name
 from ..store.factory import open_store
 from ..supervisor.sessions import Sessions
+from .activity import ALONE, Activity
 from .admission import Admission
 from .assessment import Assessment, limits_of
 from .bulk import Bulks
@@ -140,6 +141,7 @@ class Parts:
         cluster = None if self.membership is None else self.membership.cluster
         self.vitals = Vitals(self.store, self.timers, cluster, data)
         self.metrics = Metrics(self, counters, self.vitals)
+        self.activity = Activity(self, ALONE if system.worker is None else system.worker.number)
 
     def now(self) -> dt.datetime:
         """Return the UTC time now."""

@@ -25,6 +25,7 @@ from ..system.certificates import CertificateNotFound
 from ..system.local_lists import LocalListsNotSupported, LocalListSyncRunning
 from ..system.variables import VariablesNotSupported
 from .accepted_state import ChargingProfilesResource, LocalListResource, Reservations
+from .activity import ActivityResource
 from .applicants import ApplicantsResource
 from .bulk import BulkResource
 from .by_hand import ByHandResource
@@ -127,6 +128,7 @@ def make_app(
     _add_spool(app, system)
     whole: dict[str, Any] = {
         "supervision": Supervision(system),
+        "activity": ActivityResource(system),
         "crashes": Crashes(system),
         "events": Events(system, stop, streams),
         "counters": CountersResource(system),

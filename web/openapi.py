@@ -145,6 +145,13 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
             "/metrics": {
                 "get": _read("Metrics of the node, as Prometheus reads them", worker={"type": "integer"})
             },
+            f"{root}/activity": {
+                "get": _read(
+                    "The busiest charge points, the fullest inboxes, plugins and slow handlers of the node",
+                    limit=LIMIT,
+                    worker={"type": "integer"},
+                )
+            },
             f"{root}/cluster": {
                 "get": _read(
                     "The processes that share the charge points; 404 if this is the only one",

@@ -340,6 +340,11 @@ class PluginCell(OrderedCell):
 
     # -- Handlers that the cell watches ------------------------------------------------------
 
+    def event_handlers(self) -> list[tuple[str, Hashable, float]]:
+        """List the handlers of events and answers that run: what they handle, for which key, and since when."""
+        events_s = 0.0 if self.context is None else self.context.events_s
+        return [(one.what, one.ordering_key, one.due - events_s) for one in self._watched]
+
     def _handle_event(self, actor: Actor, event: Any, what: str) -> None:
         breakers = self.breakers
         if breakers.failing and not breakers.try_pass(event.ordering_key, what, self._now()):

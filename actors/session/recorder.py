@@ -143,6 +143,18 @@ class Recorder:
                         return at
         return None
 
+    def rate(self, since: float, now: float) -> float:
+        """Return how many messages came in a second since a time, as far as the rows reach back."""
+        count, first = 0, now
+        for rows in (self._rows or [], self._older or []):
+            for place in range(len(rows) - ITEMS, -1, -ITEMS):
+                at = rows[place]
+                if at < since:
+                    return count / (now - since)
+                first = at
+                count += rows[place + 1] == "in"
+        return count / (now - since) if self._older is None else count / max(now - first, 1e-3)
+
     def dump(self, head: dict[str, Any]) -> str:
         """Return all rows as lines of JSON after a header line, as `chargehand replay` reads them."""
         head = {**head, "registration": self.registration}

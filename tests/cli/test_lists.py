@@ -19,8 +19,8 @@ NO_LISTS = {
     "plugin-host", "quarantine release", "recording", "replay", "reports forget", "reports show", "send", "serve",
     "serve-worker", "simulate", "spool forget", "spool forget-event", "spool reattach", "spool retry",
     "spool retry-event", "tags add", "tags import", "tags push", "tail", "tags remove", "tags show", "tickets cancel",
-    "tickets show", "tls reload", "tokens add", "tokens revoke", "transactions close", "transactions show", "tree",
-    "variables forget", "variables get", "variables refresh", "variables set",
+    "tickets show", "tls reload", "tokens add", "tokens revoke", "top", "transactions close", "transactions show",
+    "tree", "variables forget", "variables get", "variables refresh", "variables set",
 }  # fmt: skip
 
 

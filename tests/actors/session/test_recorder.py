@@ -337,3 +337,23 @@ def test_the_last_message_is_found_as_long_as_there_is_a_row_of_it():
     for at in range(3, 30):
         recorder.note(float(at), "out", b"x" * 10)
     assert recorder.last_in() is None
+
+
+# Rates
+
+
+def test_the_rate_is_that_of_messages_that_came_within_a_time():
+    recorder = Recorder(10_000)
+    assert recorder.rate(0.0, 10.0) == 0.0
+    for second in range(20):
+        recorder.note(float(second), "in", b"[2]")
+        recorder.note(float(second), "out", b"[3]")
+    assert recorder.rate(10.0, 20.0) == 1.0
+    assert recorder.rate(-20.0, 20.0) == 0.5
+
+
+def test_the_rate_of_a_full_recorder_is_that_of_the_rows_it_has():
+    recorder = Recorder(20 * ROW_BYTES)
+    for number in range(1000):
+        recorder.note(number / 100, "in", b"[2]")
+    assert recorder.rate(0.0, 10.0) == pytest.approx(100, rel=0.1)
