@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from .cli.output import shows as shows
     from .config.errors import ChargehandError as ChargehandError
     from .config.errors import ConfigError as ConfigError
+    from .config.resources import ResourceSettings as ResourceSettings
     from .config.sessions import AuthSettings as AuthSettings
     from .config.sessions import BackOfficeSettings as BackOfficeSettings
     from .config.sessions import BulkSettings as BulkSettings
@@ -253,6 +254,7 @@ _MODULES = {
     "PasswordChecksBusy": ".admission.credentials",
     "ChargehandError": ".config.errors",
     "ConfigError": ".config.errors",
+    "ResourceSettings": ".config.resources",
     "AuthSettings": ".config.sessions",
     "BackOfficeSettings": ".config.sessions",
     "BulkSettings": ".config.sessions",

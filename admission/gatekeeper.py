@@ -18,6 +18,7 @@ from ..transport.gate import Admission, Refusal
 from .credentials import PasswordChecksBusy
 from .failed_logins import FailedLogins
 from .identity import Identity, IdentityRefused, assumes_subprotocol, read_password, read_path
+from .intake import network_of
 from .security_events import HANDSHAKE_REFUSED, OF_STATUS, TLS_HANDSHAKE_FAILED
 from .security_profiles import OTHER_NAME, Profile, ProfileTooLow, Proof
 from .token_bucket import TokenBucket, TokenBuckets
@@ -65,12 +66,12 @@ def _retry_after(least_s: float) -> str:
 
 
 def _too_often(wait_s: float, setting: str) -> Refusal:
-    text = "this charge point, or this address, connects too often"
+    text = "this charge point connects too often"
     return Refusal(429, text, (("Retry-After", str(math.ceil(wait_s))),), detail=setting)
 
 
 def _address(request: HandshakeRequest) -> str:
-    return request.peer.rpartition(":")[0]
+    return network_of(request.peer)
 
 
 def _whence(request: HandshakeRequest, identity: str) -> str:
@@ -111,7 +112,6 @@ class Gatekeeper:
         limits = settings.sessions
         self._bucket = TokenBucket(limits.admission_rate, limits.admission_burst)
         self._reconnects = TokenBuckets(limits.reconnect_rate, limits.reconnect_burst)  # see `_whence`
-        self._requests = TokenBuckets(limits.address_rate, limits.address_burst)  # by address
         self._failed_logins = FailedLogins(settings.auth)
 
     def close(self) -> None:
@@ -177,9 +177,6 @@ class Gatekeeper:
     def _judge(self, request: HandshakeRequest) -> Admission | Refusal:
         if self._closed:
             return Refusal(503, "the central system is stopping", (("Retry-After", "5"),))
-        wait_s = self._requests.take(_address(request), self._now())
-        if wait_s > 0:
-            return _too_often(wait_s, "sessions.address_rate")
         try:
             identity = read_path(request.path, self._settings.path, self._settings.sessions.identity_chars)
         except IdentityRefused as error:
@@ -223,7 +220,7 @@ class Gatekeeper:
     def _is_guarded(self, address: str, identity: str) -> bool:
         """Return whether guesses from elsewhere do not matter: it is the last address, or the key is a long one."""
         cell = self._sessions.directory.find(identity)
-        known = cell is not None and cell.charge_point.peer.rpartition(":")[0] == address
+        known = cell is not None and network_of(cell.charge_point.peer) == address
         return known or not self._credentials.guessable(identity)
 
     def _check_room(self, request: HandshakeRequest, identity: str) -> Refusal | None:

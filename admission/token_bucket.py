@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-MOST_KEYS = 100_000
+from hashlib import blake2b
+
+MOST_KEYS = 20_000
 """Buckets that `TokenBuckets` holds at most; beyond it the least recently used one is dropped."""
+KEY_CHARS = 64
+"""Characters of a key that is kept as it is; clients choose its length, so of a longer one the digest is."""
 
 
 class TokenBucket:
@@ -39,6 +43,12 @@ class TokenBucket:
         return self._rate <= 0 or self._tokens >= self._burst
 
 
+def _short(key: str) -> str:
+    if len(key) <= KEY_CHARS:
+        return key
+    return blake2b(key.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
 class TokenBuckets:
     """Buckets by key. A full bucket is forgotten, as it equals a new one."""
 
@@ -52,13 +62,14 @@ class TokenBuckets:
 
     def wait_s(self, key: str, now: float) -> float:
         """Return the seconds until the key's bucket has a token."""
-        bucket = self._buckets.get(key)
+        bucket = self._buckets.get(_short(key))
         return 0.0 if bucket is None else bucket.wait_s(now)
 
     def take(self, key: str, now: float) -> float:
         """Take a token from the key's bucket."""
         if self._rate <= 0:
             return 0.0
+        key = _short(key)
         bucket = self._buckets.pop(key, None) or TokenBucket(self._rate, self._burst)
         self._buckets[key] = bucket
         wait_s = bucket.take(now)

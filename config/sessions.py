@@ -244,13 +244,20 @@ class SessionSettings(Section):
         least=1,
     )
     address_rate: float = setting(
-        0.0,
-        "Handshakes from one address per second, good or bad; more are answered 429. A proxy is one address for "
-        "all behind it. 0 sets no limit.",
+        500.0,
+        "Handshakes from one address per second, good or bad, behind its `address_burst`; more are answered 429, or "
+        "closed under TLS. A proxy is one address for all behind it unless `proxy` says otherwise; an IPv6 network of "
+        "64 bits is one address. 0 sets no limit.",
         least=0,
     )
     address_burst: int = setting(
-        1000, "Handshakes from one address at once before `address_rate` counts.", least=1
+        10_000, "Handshakes from one address at once before `address_rate` counts.", least=1
+    )
+    connections_per_address: int = setting(
+        20_000,
+        "Connections from one address open at a time, handshakes included; more are answered 429, or closed under TLS. "
+        "0 sets no limit.",
+        least=0,
     )
     close_spread_s: float = setting(
         3.0, "Seconds over which the sockets are closed at stop, so that not all come back at once.", least=0

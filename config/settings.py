@@ -4,7 +4,8 @@ Frozen, keyword-only dataclasses. An embedder builds them by hand, as in
 `Settings(port=0, http=HttpSettings(enabled=True))`; `load` builds them from a file, the environment and the
 command line. One rule: what is said here is said nowhere else; the schemas, the example file and the table
 in the documentation are made from these declarations. Never reads a file, never looks at the environment.
-Those of charge points and their sessions are in `sessions.py`.
+Those of charge points and their sessions are in `sessions.py`, those of memory, descriptors and disk in
+`resources.py`.
 """
 
 import datetime as dt
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .resources import ResourceSettings
 from .sessions import (
     AuthSettings,
     BackOfficeSettings,
@@ -469,6 +471,9 @@ class Settings(Section):
     events: EventSettings = made(EventSettings, "What is stored of events.")
     reports: ReportSettings = made(ReportSettings, "Reports that come in parts, and variables.")
     http: HttpSettings = made(HttpSettings, "The HTTP API, on a port of its own.")
+    resources: ResourceSettings = made(
+        ResourceSettings, "What the process may use, and what it gives up before that is used up."
+    )
     redis: RedisSettings = made(RedisSettings, "Redis, for clustering and remote plugins.")
     log: LogSettings = made(LogSettings, "Logs of the program.")
     cli: CliSettings = made(CliSettings, "The command line.")

@@ -18,7 +18,7 @@ import msgspec
 from .collections import Collections
 from .event_bounds import DROPPED_AT_ONCE, LOOK_EVERY, EventBounds, decoded
 from .event_log import EventLog
-from .events import has_event
+from .events import has_event, is_history
 from .meter import COUNTED, StoreFigures, StoreMeter
 from .open_transactions import OpenTransactions
 from .records import EVERYTHING, UNKNOWN_TRANSACTION, Cursor, StoredRegistration, TransactionFilter
@@ -658,8 +658,14 @@ class DurableStore:
 
         self._writer.look(lambda database: database.read(TOLD_OF, (name,)), take)
 
+    def hold_events(self, why: str) -> None:
+        """Refuse the history of events from now on, for this reason; "" takes it again."""
+        self._bounds.held = why
+
     def add_event(self, event: Event) -> Receipt:
         """Store an event; of too many of its charge point the oldest are dropped."""
+        if self._bounds.held and is_history(event):
+            return self._bounds.refused(event)
         data = self._bounds.encoded(event).decode()
         values = row(event.charge_point_id, event.kind, text(event.received_at), data)
         if has_event(event):

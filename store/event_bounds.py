@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .store import Receipt, StoreError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -38,6 +40,13 @@ class EventBounds:
         self.per_charge_point = per_charge_point
         self._size_bytes = size_bytes
         self._count = count
+        self.held = ""
+        """Reason for which the history of events is not stored; empty if it is."""
+
+    def refused(self, event: Event) -> Receipt:
+        """Count an event that is not stored, and return the receipt that says so."""
+        self._count("stored_event_refused", event.charge_point_id)
+        return Receipt(done=True, error=StoreError(f"not stored: {self.held}"))
 
     def encoded(self, event: Event) -> bytes:
         """Return the data of an event as JSON; of one that is too large, long members are cut."""

@@ -72,6 +72,8 @@ CORRECTED = TransactionCorrected.__name__
 
 SECURITY, OWN_SECURITY = "security", "own_security"
 """Kinds of stored events: security events of charge points, and those of the central system itself."""
+AUDIT = frozenset({"by_hand", "sign_certificate"})
+"""Kinds that say what a person has changed, and what the authority has signed and revoked."""
 
 _encode = msgspec.json.Encoder().encode
 DECODERS: Mapping[str, Callable[[str], DomainEvent]] = {
@@ -196,6 +198,11 @@ def event_of_record(record: Event, id_: str) -> DomainEvent | None:
 def has_event(record: Event) -> bool:
     """Return whether a record has a durable event."""
     return record.kind in _OF_RECORDS
+
+
+def is_history(record: Event) -> bool:
+    """Return whether a record is history alone: no consumer gets it, and no audit needs it."""
+    return record.kind not in _OF_RECORDS and record.kind not in AUDIT
 
 
 def _text(value: Any) -> str:

@@ -491,6 +491,12 @@ class Store(Protocol):
         Never switches greenlets.
         """
 
+    def hold_events(self, why: str) -> None:
+        """Refuse the history of events from now on, for this reason; "" takes it again.
+
+        History are events that no consumer gets and no audit needs (`is_history`). Everything else is stored.
+        """
+
     def add_event(self, event: Event) -> Receipt:
         """Store an event."""
 

@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from .operations import RecentFrames
     from .tree import HttpServer
     from .vitals import Vitals
+    from .watermarks import Watermarks
 
 logger = logging.getLogger(__name__)
 
@@ -186,6 +187,7 @@ class CentralSystem(PluginSystem):
         self._parts.timers.call_at(self._clock.monotonic() + SWEEP_S, self._sweep)
         self._parts.tls_files.start()
         self._parts.admission.start()
+        self._parts.watermarks.start()
         self._parts.vitals.start()
         watchdog_s = self.settings.supervision.watchdog_s
         if watchdog_s > 0:
@@ -266,6 +268,7 @@ class CentralSystem(PluginSystem):
     def _let_go(self) -> None:
         self._parts.admission.stop()
         self._parts.vitals.stop()
+        self._parts.watermarks.stop()
         self._parts.tls_files.stop()
         self._parts.context.log_limit.sum_up()
         for cell in self._parts.directory:
@@ -359,6 +362,11 @@ class CentralSystem(PluginSystem):
     def activity(self) -> Activity:
         """Activity of this process. Belongs to the hub's thread."""
         return self._parts.activity
+
+    @property
+    def watermarks(self) -> Watermarks:
+        """Watermarks of memory and disk of this process. Belongs to the hub's thread."""
+        return self._parts.watermarks
 
     @property
     def vitals(self) -> Vitals:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gevent.pool import Pool
 
+from ..actors.plugin.alerts import raise_alert
 from ..actors.plugin.authentication import Authentication
 from ..actors.plugin.routing import Router
 from ..actors.plugin.spool import Spool
@@ -25,11 +26,13 @@ from ..actors.session.directory import Directory
 from ..actors.session.meter import SessionMeter
 from ..actors.session.tickets import TicketRegistry
 from ..admission.gatekeeper import Gatekeeper
+from ..admission.intake import Intake
 from ..config.errors import ConfigError
 from ..protocol.versions import VERSIONS, version_named
 from ..remote.redis.address import process_name
 from ..store.factory import open_store
 from ..supervisor.sessions import Sessions
+from ..transport.descriptors import descriptor_limit
 from .activity import ALONE, Activity
 from .admission import Admission
 from .assessment import Assessment, limits_of
@@ -51,6 +54,7 @@ from .tls_files import TlsFiles
 from .tree import Tree
 from .variables import Variables
 from .vitals import Vitals
+from .watermarks import Watermarks
 from .wiring import SystemHost, context_of, open_coordinator
 
 if TYPE_CHECKING:
@@ -68,6 +72,9 @@ if TYPE_CHECKING:
     from .tree import HttpServer
 
 logger = logging.getLogger(__name__)
+
+DISK_SEVERITY = 2
+"""Severity of the alert that the disk is nearly full: a failure of the system, in the words of OCPP 2.0.1."""
 
 
 class Parts:
@@ -124,6 +131,7 @@ class Parts:
             spool=self.spool,
             sessions=self.sessions,
             gatekeeper=self.gatekeeper,
+            intake=self.intake,
             store=self.store,
             ports=ports,
             pool=self.pool,
@@ -139,9 +147,39 @@ class Parts:
 
         data = settings.data if Path(settings.data).is_dir() else ""
         cluster = None if self.membership is None else self.membership.cluster
-        self.vitals = Vitals(self.store, self.timers, cluster, data)
+        self.watermarks = self._make_watermarks(data)
+        self.vitals = Vitals(
+            self.store, self.timers, cluster, data, self.watermarks, settings.resources.disk_free_bytes
+        )
         self.metrics = Metrics(self, counters, self.vitals)
         self.activity = Activity(self, ALONE if system.worker is None else system.worker.number)
+
+    def _make_watermarks(self, data: str) -> Watermarks:
+        settings = self._settings
+        logs = str(Path(settings.log.file).absolute().parent) if settings.log.file else ""
+
+        def alert(subject: str, text: str) -> None:
+            raise_alert(
+                self.context,
+                self.store,
+                "",
+                severity=DISK_SEVERITY,
+                source="disk",
+                subject=subject,
+                text=text,
+            )
+
+        return Watermarks(
+            settings.resources,
+            processes=1 if self._system.worker is None else settings.workers,
+            folders=[folder for folder in (data, logs) if folder],
+            connections=self.connections,
+            intake=self.intake,
+            timers=self.timers,
+            observer=self._counters,
+            hold_events=self.store.hold_events,
+            alert=alert,
+        )
 
     def now(self) -> dt.datetime:
         """Return the UTC time now."""
@@ -257,6 +295,15 @@ class Parts:
             close_spread_s=settings.sessions.close_spread_s,
             registration_of=self.admission.registration_of,
             id_prefix=os.urandom(4).hex(),
+        )
+        self.intake = Intake(
+            settings.sessions,
+            descriptors=descriptor_limit(),
+            reserved=settings.resources.descriptors_reserved,
+            clock=self._clock,
+            observer=self._counters,
+            log_limit=self.context.log_limit,
+            security_events=self.admission.security_events,
         )
         self.gatekeeper = Gatekeeper(
             settings,

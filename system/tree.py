@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..actors.runtime.cell import Cell
     from ..actors.session.context import SessionContext
     from ..admission.gatekeeper import Gatekeeper
+    from ..admission.intake import Intake
     from ..config.settings import Settings
     from ..store.store import Store
     from ..transport.tls import ServerTls
@@ -67,6 +68,7 @@ class Tree:
     spool: Spool
     sessions: Sessions
     gatekeeper: Gatekeeper
+    intake: Intake
     store: Store
     events: DurableEvents
     event_reader: EventReader
@@ -291,9 +293,9 @@ class Tree:
 
     def _server(self, address: tuple[str, int], tls: ServerTls | None) -> WebSocketServer:
         transport = self.transports["ws" if tls is None else "wss"] = (
-            ReactorTransport(self.running)
+            ReactorTransport(self.running, self.intake)
             if self.settings.transport == "reactor"
-            else GreenletTransport(self.running)
+            else GreenletTransport(self.running, self.intake)
         )
         return WebSocketServer(
             address,
@@ -305,6 +307,7 @@ class Tree:
             pool=self.pool,
             share_port=self.share_ports,
             proxies=Proxies(self.settings.proxy) if self.settings.proxy.trusted else None,
+            intake=self.intake,
         )
 
 

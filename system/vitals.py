@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..actors.runtime.timers import Timers
     from ..remote.cluster.cluster import Cluster
     from ..store.store import Store
+    from .watermarks import Watermarks
 
 BEAT_S = 0.25
 """Seconds between two looks at how late the hub is."""
@@ -28,8 +29,8 @@ STORE_S = 3.0
 """Seconds that the store has to answer a probe."""
 COUNT_EVERY = 10
 """Looks between two counts of records."""
-FREE_BYTES = 67_108_864
-"""Free bytes of the disk with the data folder below which the process is not ready."""
+FREE_BYTES = 134_217_728
+"""Default of `resources.disk_free_bytes`, below which the process is not ready."""
 
 
 class Check(NamedTuple):
@@ -43,7 +44,17 @@ class Check(NamedTuple):
 class Vitals:
     """Vital signs of one process. `data` is the folder whose disk is looked at; "" for none."""
 
-    def __init__(self, store: Store, timers: Timers, cluster: Cluster | None, data: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        timers: Timers,
+        cluster: Cluster | None,
+        data: str,
+        watermarks: Watermarks | None = None,
+        least_free_bytes: int = FREE_BYTES,
+    ) -> None:
+        self._watermarks = watermarks
+        self._least_free_bytes = least_free_bytes
         self._store = store
         self._timers = timers
         self._clock = timers.clock
@@ -112,6 +123,10 @@ class Vitals:
         checks = [self._check_store(), self._check_hub()]
         if self._data:
             checks.append(self._check_disk())
+        if self._watermarks is not None:
+            accepts = self._watermarks.accepts
+            reason = "" if accepts else "no connection is accepted (resources.memory_accept)"
+            checks.append(Check("memory", accepts, reason))
         cluster = self._cluster
         if cluster is not None:
             trouble, held = cluster.coordinator.trouble, cluster.coordinator.held
@@ -136,8 +151,9 @@ class Vitals:
         free = self.free_bytes
         if free is None:
             return Check("disk", ok=False, reason=f"the folder {self._data} cannot be looked at")
-        low = free < FREE_BYTES
-        return Check("disk", not low, f"{free} bytes are free, below {FREE_BYTES}" if low else "")
+        least = self._least_free_bytes
+        low = free < least
+        return Check("disk", not low, f"{free} bytes are free, below {least}" if low else "")
 
     @property
     def free_bytes(self) -> int | None:

@@ -34,8 +34,9 @@ READ_BYTES = 16_384
 FRAMES_AT_A_TURN = 32
 """Frames that a turn takes of one read, which can hold 2,700 empty ones."""
 
-BY_RECEIVER, BY_RATE = 1, 2
-"""Causes of a pause in reading a connection, as bits: its receiver, or the limits of its rate and of its turn."""
+BY_RECEIVER, BY_RATE, BY_MEMORY = 1, 2, 4
+"""Causes of a pause in reading a connection, as bits: its receiver, the limits of its rate and of its turn, or memory
+that is short."""
 ABNORMAL, INTERNAL_ERROR = CloseCode.ABNORMAL, CloseCode.INTERNAL_ERROR
 
 FAILED = "Handling data of connection %s failed; closing it"
@@ -274,6 +275,15 @@ class SocketConnection(OutboxSocket):
     def resume(self) -> None:
         """Resume reading, unless the peer exceeds its rate limit."""
         self._unpause(BY_RECEIVER)
+
+    def hold(self) -> None:
+        """Pause reading until `release`, whatever the receiver does: memory is short."""
+        if self.open and not self._closing and not self.paused & BY_MEMORY:
+            self._pause(BY_MEMORY)
+
+    def release(self) -> None:
+        """End the pause of `hold`."""
+        self._unpause(BY_MEMORY)
 
     def _pause(self, by: int) -> None:
         before, self.paused = self.paused, self.paused | by

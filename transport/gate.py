@@ -87,3 +87,19 @@ class Gate(Protocol):
 
     def handshake_failed(self, peer: str, reason: str) -> None:
         """Count a failed TLS handshake, or a request that was not finished."""
+
+
+class Intake(Protocol):
+    """Decision which sockets are taken at all. No method blocks. A peer is "address:port"."""
+
+    def accept(self, descriptor: int, peer: str) -> Refusal | None:
+        """Refuse a socket that has come, before anything is read."""
+
+    def enter(self, peer: str) -> Refusal | None:
+        """Count a connection of a client, as soon as its address is known; or refuse it."""
+
+    def used_up(self, error: OSError) -> None:
+        """Take note that nothing could be accepted."""
+
+    def leave(self, peer: str) -> None:
+        """Note, once, the end of a connection that was counted."""

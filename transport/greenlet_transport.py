@@ -19,6 +19,7 @@ from .traffic import Traffic
 
 if TYPE_CHECKING:
     from .connection import SocketConnection
+    from .gate import Intake
 
 READ_READY = 1  # the value of libev and libuv
 
@@ -35,13 +36,17 @@ class ConnectionWait:
 
 
 class GreenletTransport:
-    """Transport on the hub of the thread that makes it. `running` holds the connections, for the shutdown."""
+    """Transport on the hub of the thread that makes it.
 
-    def __init__(self, running: set[SocketConnection] | None = None) -> None:
+    `running` holds the connections, for the shutdown; `intake` is told of their ends.
+    """
+
+    def __init__(self, running: set[SocketConnection] | None = None, intake: Intake | None = None) -> None:
         self._loop = get_hub().loop
         self._running = set() if running is None else running
         self._departures = GracefulClose()
         self.traffic = Traffic()
+        self._intake = intake
 
     def run(self, connection: SocketConnection, early: bytes) -> None:
         """Run a connection and return at once; `early` are bytes received before."""
@@ -102,6 +107,8 @@ class GreenletTransport:
         """Close the connection's socket, and wake its greenlet, which ends."""
         self._running.discard(connection)
         self.traffic.add(connection)
+        if self._intake is not None:
+            self._intake.leave(connection.peer)
         place: ConnectionWait = connection.watcher
         place.watcher.stop()
         place.watcher.close()

@@ -42,6 +42,7 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
     offered = ""
     tls: TlsFacts | None = None
     told: TlsFacts | None = None  # by a proxy, before the request
+    counted = ""  # peer as which the intake counts it
     failed = False  # noted once only
     lost = False  # the client had gone when something was sent to it
     ignored_socket_errors = ()  # the base class ignores some; here every failure is noted
@@ -64,7 +65,7 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
     def _note_failure(self, reason: str) -> None:
         if not self.failed:
             self.failed = True
-            self.server.gate.handshake_failed(self._peer(), reason)
+            self.server.gate.handshake_failed(self.peer, reason)
 
     def read_request(self, raw_requestline: str) -> Any:
         """Read a request whose framing is beyond doubt."""
@@ -128,11 +129,27 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
             self.tls = self._tls_facts(headers)
         except ValueError as error:
             return Refusal(400, f"the headers of a proxy cannot be read: {error}")
+        refusal = self._enter()
+        if refusal is not None:
+            return refusal
         path = self.path.partition("?")[0]
         if not path.startswith("/"):
             # A proxy may send a whole URL. RFC 9112, section 3.2.2.
             path = "/" + path.partition("://")[2].partition("/")[2]
-        return self.server.gate.admit(HandshakeRequest(path, headers, self._peer(), self.tls))
+        return self.server.gate.admit(HandshakeRequest(path, headers, self.peer, self.tls))
+
+    def _enter(self) -> Refusal | None:
+        """Let the intake count the client that the headers name, in place of one that was counted before."""
+        intake, peer = self.server.intake, self.peer
+        if intake is None or self.counted == peer:
+            return None
+        if self.counted:
+            intake.leave(self.counted)
+            self.counted = ""
+        refusal = intake.enter(peer)
+        if refusal is None:
+            self.counted = peer
+        return refusal
 
     def _tls_facts(self, headers: dict[str, str]) -> TlsFacts | None:
         """Return the facts of TLS: what a proxy has told, else those of the socket. Raises ValueError."""
@@ -159,7 +176,9 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
             headers[key] = f"{headers[key]}, {value.strip()}" if key in headers else value.strip()
         return headers
 
-    def _peer(self) -> str:
+    @property
+    def peer(self) -> str:
+        """Address and port of the client, as far as it is known."""
         address = self.client_address
         return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
 
@@ -172,7 +191,7 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
         ]
         if not any(name == "Connection" for name, _ in headers):
             headers.append(("Connection", "close"))
-        self.server.gate.handshake_refused(self._peer(), refusal)
+        self.server.gate.handshake_refused(self.peer, refusal)
         self.start_response(f"{refusal.status} {HTTPStatus(refusal.status).phrase}", headers)
         self.close_connection = True
         return [body]
@@ -198,7 +217,7 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
         self.websocket = None
         self.environ["wsgi.websocket"] = None
         early = self._take_early_bytes()
-        peer, secure = self._peer(), hasattr(self.socket, "getpeercert")
+        peer, secure = self.peer, hasattr(self.socket, "getpeercert")
         sock = self._take_socket(secure=secure)
         server = self.server
         admission = self.admission
@@ -214,6 +233,8 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
         )
         with contextlib.ExitStack() as undo:
             undo.callback(sock.close)
+            if self.counted and server.intake is not None:
+                undo.callback(server.intake.leave, peer)
             undo.callback(connection.finish)
             if admission.subprotocol is None:
                 connection.close(CLOSE_PROTOCOL_ERROR, "no subprotocol in common")

@@ -16,18 +16,23 @@ from .traffic import Traffic
 
 if TYPE_CHECKING:
     from .connection import SocketConnection
+    from .gate import Intake
 
 READ_READY = 1  # the value of libev and libuv
 
 
 class ReactorTransport:
-    """Transport on the hub of the thread that makes it. `running` holds the connections, for the shutdown."""
+    """Transport on the hub of the thread that makes it.
 
-    def __init__(self, running: set[SocketConnection] | None = None) -> None:
+    `running` holds the connections, for the shutdown; `intake` is told of their ends.
+    """
+
+    def __init__(self, running: set[SocketConnection] | None = None, intake: Intake | None = None) -> None:
         self._loop = get_hub().loop
         self._running = set() if running is None else running
         self._departures = GracefulClose()
         self.traffic = Traffic()
+        self._intake = intake
 
     def run(self, connection: SocketConnection, early: bytes) -> None:
         """Run a connection and return at once; `early` are bytes received before."""
@@ -77,6 +82,8 @@ class ReactorTransport:
         """Close the connection's socket."""
         self._running.discard(connection)
         self.traffic.add(connection)
+        if self._intake is not None:
+            self._intake.leave(connection.peer)
         watcher, connection.watcher = connection.watcher, None
         if watcher is not None:
             watcher.stop()

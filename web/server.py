@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import time
 from contextlib import suppress
 from socket import SHUT_RDWR, SHUT_WR
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +17,7 @@ from gevent.socket import wait_read
 from ..config.checks import is_loopback
 from ..config.errors import ConfigError
 from ..protocol.http_requests import ChunkedBody, FramingError, HeaderLines, checked_request_line
+from ..transport.descriptors import accepted, descriptor_limit
 from ..transport.shared_port import listen
 from .app import make_app
 from .requests import Stop, Stopping
@@ -41,6 +43,10 @@ LINGER_S = 2.0
 """Seconds for which what still comes behind a request that is not HTTP is thrown away."""
 READ_BYTES = 65_536
 STOP_TIMEOUT_S = 0.5
+RESERVED_DESCRIPTORS = 8
+"""File descriptors that HTTP leaves to the store and the logs."""
+SAY_AGAIN_S = 60.0
+"""Seconds between two lines of the log about descriptors that are used up."""
 NOT_HTTP = (
     b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: "
     + JSON.encode()
@@ -251,6 +257,8 @@ class Server(WSGIServer):
         self._tls = tls
         self.stop_signal = stop_signal
         self.handlers: set[Handler] = set()
+        self._last_descriptor = descriptor_limit() - RESERVED_DESCRIPTORS
+        self._said_at = -SAY_AGAIN_S
 
     def init_socket(self) -> None:
         """Bind unless bound already; gevent's own method cannot share the port."""
@@ -258,6 +266,21 @@ class Server(WSGIServer):
             self.socket = listen(self.address, self.backlog)
             self.address = self.socket.getsockname()
         super().init_socket()
+
+    def do_read(self) -> Any:
+        """Accept a connection; without a descriptor for it, wait."""
+        found = accepted(self, super().do_read, self._used_up)
+        if found is not None and found[0].fileno() >= self._last_descriptor:
+            found[0].close()
+            self._used_up(None)
+            return None
+        return found
+
+    def _used_up(self, _: object) -> None:
+        now = time.monotonic()
+        if now - self._said_at >= SAY_AGAIN_S:
+            self._said_at = now
+            logger.warning("HTTP: no file descriptor is left for a connection; raise `ulimit -n`")
 
     def wrap_socket_and_handle(self, client_socket: Any, address: Any) -> Any:
         """Do the TLS handshake within the time limit of headers; log a failure in one line."""

@@ -30,15 +30,15 @@ def raise_alert(
     text: str = "",
     data: Mapping[str, Any] | None = None,
 ) -> Receipt:
-    """Raise an alert about a charge point; the receipt is that of its event."""
+    """Raise an alert about a charge point, "" for the central system; the receipt is that of its event."""
     context.observer.count("alert_raised", charge_point_id)
     context.log_limit.log(
         logger,
         logging.WARNING,
         charge_point_id,
         source,
-        "charge point %s: alert of severity %s: %s%s",
-        charge_point_id,
+        "%s: alert of severity %s: %s%s",
+        f"charge point {charge_point_id}" if charge_point_id else "central system",
         "unknown" if severity is None else severity,
         subject,
         f": {text}" if text else "",

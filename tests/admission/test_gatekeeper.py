@@ -412,17 +412,6 @@ def test_those_turned_away_while_all_come_at_once_may_still_come(make, sessions)
     assert isinstance(knock(gatekeeper, "/ocpp/CP2"), Admission)
 
 
-def test_an_address_that_asks_too_often_is_turned_away_whatever_it_asks(make, sessions):
-    gatekeeper = make(address_rate=1, address_burst=2)
-    assert knock(gatekeeper, "/elsewhere", peer="192.0.2.1:1").status == 404
-    assert isinstance(knock(gatekeeper, peer="192.0.2.1:9"), Admission)
-    refusal = knock(gatekeeper, "/ocpp/CP2", peer="192.0.2.1:2")
-    assert (refusal.status, refusal.headers) == (429, (("Retry-After", "1"),))
-    assert isinstance(knock(gatekeeper, peer="[2001:db8::1]:4711"), Admission)
-    sessions.context.clock.advance(1)
-    assert isinstance(knock(gatekeeper, peer="192.0.2.1:1"), Admission)
-
-
 def test_a_stranger_elsewhere_cannot_use_it_up_where_no_password_is_asked(make):
     gatekeeper = make(reconnect_rate=0.1, reconnect_burst=2)
     for _ in range(5):

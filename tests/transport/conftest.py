@@ -65,7 +65,12 @@ class ServerHarness:
     """Server, its gate and its clients."""
 
     def __init__(
-        self, transport: str, tls: ServerTls | None = None, proxies: Proxies | None = None, **limits: Any
+        self,
+        transport: str,
+        tls: ServerTls | None = None,
+        proxies: Proxies | None = None,
+        intake: Any = None,
+        **limits: Any,
     ) -> None:
         self.gate = FakeGate()
         self.timers = HubTimers(SystemClock())
@@ -74,12 +79,13 @@ class ServerHarness:
         self.server = WebSocketServer(
             ("127.0.0.1", 0),
             gate=self.gate,
-            transport=TRANSPORTS[transport](),
+            transport=TRANSPORTS[transport](intake=intake),
             limits=SessionSettings(**{"close_timeout_s": 0.2, "handshake_timeout_s": 5.0, **limits}),
             timers=self.timers,
             tls=tls,
             pool=self.pool,
             proxies=proxies,
+            intake=intake,
         )
         self.server.start()
 

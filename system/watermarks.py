@@ -1,0 +1,183 @@
+"""Watermarks: what this process does without before its memory or its disk is used up, looked at once a second.
+
+Memory: first no new connections, then no reading. Disk: first no history of events; transactions are stored to the
+end, and never acknowledged if they are not. Everything recovers by itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from typing import TYPE_CHECKING, Any
+
+from . import machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from ..actors.runtime.timers import Timers
+    from ..actors.session.context import Observer
+    from ..admission.intake import Intake
+    from ..config.resources import ResourceSettings
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+"""Seconds between two looks."""
+MEMORY_BACK = 0.02
+"""Part of the memory by which its use has to fall below a watermark before that is over."""
+DISK_BACK = 1.1
+"""Multiple of the watermark of the disk that has to be free before that is over."""
+TRIM_EVERY = 10
+"""Looks, while memory is short, between two requests to the allocator to give back what is free."""
+
+
+class Watermarks:
+    """Watermarks of one process, one of `processes`. For the hub's thread.
+
+    `connections` are the open ones; `folders` those whose disks are looked at. `hold_events` is given the reason for
+    which the history of events is not stored, "" if it is; `alert` a subject and a text.
+    """
+
+    def __init__(
+        self,
+        settings: ResourceSettings,
+        *,
+        processes: int,
+        folders: Sequence[str],
+        connections: Collection[Any],
+        intake: Intake,
+        timers: Timers,
+        observer: Observer,
+        hold_events: Callable[[str], None],
+        alert: Callable[[str, str], object],
+        memory_in_use: Callable[[], int | None] = machine.memory_in_use,
+        free_bytes: Callable[[str], int | None] = machine.free_bytes,
+    ) -> None:
+        self._settings = settings
+        self._processes = processes
+        self._folders = folders
+        self._connections = connections
+        self._intake = intake
+        self._timers = timers
+        self._observer = observer
+        self._hold_events = hold_events
+        self._alert = alert
+        self._memory_in_use = memory_in_use
+        self._free_bytes = free_bytes
+        self._running = False
+        self._looks = 0
+        limit = settings.memory_bytes or machine.memory_limit()
+        self.memory_limit_bytes = None if limit is None else limit // processes
+        """Memory that this process may use; None if that is not known."""
+        self.memory_bytes: int | None = None
+        """Memory that it used at the last look."""
+        self.accepts = True
+        """False while no new connection is accepted, for `resources.memory_accept`."""
+        self.reads = True
+        """False while no connection is read, for `resources.memory_read`."""
+        self.free_bytes: int | None = None
+        """Free bytes of the fullest of its disks at the last look; None if there is none, or it cannot be looked at."""
+        self.disk_is_low = False
+        """True while less is free than `resources.disk_free_bytes`."""
+
+    def start(self) -> None:
+        """Look now, and once a second."""
+        self._running = True
+        self._look()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._running = False
+
+    def _look(self) -> None:
+        if not self._running:
+            return
+        self._timers.call_at(self._timers.clock.monotonic() + LOOK_S, self._look)
+        self.look()
+
+    def look(self) -> None:
+        """Look at memory and disk, and do what follows."""
+        self._looks += 1
+        self._look_at_memory()
+        self._look_at_disk()
+
+    # -- Memory ------------------------------------------------------------------------------------
+
+    def _look_at_memory(self) -> None:
+        used, limit = self._memory_in_use(), self.memory_limit_bytes
+        self.memory_bytes = used
+        if used is None or not limit:
+            return
+        part, settings = used / limit, self._settings
+        if _crossed(part, settings.memory_accept, is_above=not self.accepts):
+            self._set_accepts(accepts=not self.accepts)
+        if _crossed(part, settings.memory_read, is_above=not self.reads):
+            self._set_reads(reads=not self.reads)
+        if not self.reads:
+            for connection in list(self._connections):  # those whose handshake has ended since, too
+                connection.hold()
+        if not self.accepts and self._looks % TRIM_EVERY == 0:
+            _trim()
+
+    def _figures(self) -> tuple[int, int]:
+        return (self.memory_bytes or 0) >> 20, (self.memory_limit_bytes or 0) >> 20
+
+    def _set_accepts(self, *, accepts: bool) -> None:
+        self.accepts = accepts
+        self._intake.memory_is_short = not accepts
+        if accepts:
+            text = "connections are accepted again: %d of %d MiB of memory are used (resources.memory_accept)"
+            logger.warning(text, *self._figures())
+            return
+        self._observer.count("memory_high", "")
+        text = "no new connection is accepted: %d of %d MiB of memory are used (resources.memory_accept)"
+        logger.error(text, *self._figures())
+
+    def _set_reads(self, *, reads: bool) -> None:
+        self.reads = reads
+        if reads:
+            for connection in list(self._connections):
+                connection.release()
+            text = "connections are read again: %d of %d MiB of memory are used (resources.memory_read)"
+            logger.warning(text, *self._figures())
+            return
+        self._observer.count("memory_full", "")
+        text = "no connection is read: %d of %d MiB of memory are used (resources.memory_read)"
+        logger.error(text, *self._figures())
+
+    # -- Disk --------------------------------------------------------------------------------------
+
+    def _look_at_disk(self) -> None:
+        found = [(free, folder) for folder in self._folders if (free := self._free_bytes(folder)) is not None]
+        self.free_bytes, folder = min(found, default=(None, ""))
+        free, least = self.free_bytes, self._settings.disk_free_bytes
+        if free is None or not least:
+            return
+        if self.disk_is_low:
+            if free >= least * DISK_BACK:
+                self.disk_is_low = False
+                self._hold_events("")
+                text = "the history of events is stored again: %d MiB of the disk with %s are free (%s)"
+                logger.warning(text, free >> 20, folder, "resources.disk_free_bytes")
+        elif free < least:
+            self.disk_is_low = True
+            self._observer.count("disk_low", "")
+            reason = f"{free >> 20} MiB of the disk with {folder} are free (resources.disk_free_bytes)"
+            logger.error("the history of events is not stored: only %s", reason)
+            self._hold_events(f"the disk is nearly full: {reason}")
+            self._alert("disk nearly full", reason)
+
+
+def _crossed(part: float, watermark: float, *, is_above: bool) -> bool:
+    """Return whether a part has come above its watermark, or well below it again. 0 is no watermark."""
+    if is_above:
+        return part < watermark - MEMORY_BACK
+    return 0 < watermark < part
+
+
+def _trim() -> None:
+    """Have the allocator of glibc give back what is free; others have no such function."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
