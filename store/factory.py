@@ -53,7 +53,10 @@ def open_store(
     ]
     bounds = EventBounds(settings.events.per_charge_point, settings.events.size_bytes, count)
     if worker is not None and worker.store_path:
-        return WorkerStore.open(worker.store_path, threads, tags=tags, bounds=bounds, origin=origin)
+        file = str(Path(settings.data) / SQLITE_FILE)
+        return WorkerStore.open(
+            worker.store_path, threads, tags=tags, bounds=bounds, origin=origin, file=file
+        )
     if settings.store == "sqlite":
         folder = Path(settings.data)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

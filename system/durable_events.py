@@ -38,6 +38,10 @@ class EventNotDelivered(ChargehandError):
     """Error: a consumer does not take an event, or does not run here; the text says why."""
 
 
+class ConsumerElsewhere(EventNotDelivered):
+    """Error: the consumer of an event does not run in this process; it may run in another one."""
+
+
 class ConsumersChanged(msgspec.Struct, frozen=True, gc=False):
     """Event: plugins were started or stopped."""
 

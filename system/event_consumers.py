@@ -25,6 +25,7 @@ from .by_hand import DeadLetterNotFound
 from .consumer import UNREAD, Consumer
 from .durable_events import (
     ChargePointMoved,
+    ConsumerElsewhere,
     ConsumerProgress,
     ConsumersChanged,
     EventNotDelivered,
@@ -687,7 +688,7 @@ class EventConsumers(Actor):
         (letter,) = letters
         entry = self._entries.get(letter.consumer)
         if entry is None:
-            told.set_exception(EventNotDelivered(f"the consumer {letter.consumer} does not run here"))
+            told.set_exception(ConsumerElsewhere(f"the consumer {letter.consumer} does not run here"))
             return
 
         def ended(outcome: Any) -> None:

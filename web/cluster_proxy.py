@@ -6,8 +6,10 @@ and variables, which all nodes have in their store.
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import falcon
@@ -16,7 +18,7 @@ from ..remote.cluster.coordinator import CoordinatorUnavailable
 from ..remote.cluster.messages import Ask, Reply
 from .requests import Problem, body_of
 from .resources import INNER
-from .views import JSON, encode
+from .views import JSON, encode, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -24,7 +26,20 @@ if TYPE_CHECKING:
     from ..remote.cluster.cluster import Cluster
     from ..system.central_system import CentralSystem
 
-NOT_FOUND = 404
+OK, NOT_FOUND = 200, 404
+OF_SESSION = re.compile(r"/api/v1/charge-points/[^/]+(/recording)?")
+"""Paths of what the process knows to which a charge point was connected last."""
+OF_NODE = (
+    "/healthz", "/livez", "/readyz", "/metrics", "/api/v1/supervision", "/api/v1/crashes", "/api/v1/counters",
+    "/api/v1/plugins", "/api/v1/tls",
+)  # fmt: skip
+"""Beginnings of paths whose answers are of one node; those of all others are of the cluster."""
+SPEAKS_FOR = "Speaks-For"
+"""Header that says for whom an answer speaks, where there are several processes."""
+SEGMENTS = 5
+"""Pieces of the path of a charge point, with the empty one before its first slash."""
+LAST_S = 2.0
+"""Seconds that the other nodes have to tell when a charge point that is away was connected to them."""
 LISTS = {
     "/api/v1/tickets": ("tickets", "ticket"),
     "/api/v1/bulk": ("bulks", "bulk"),
@@ -47,6 +62,8 @@ class ClusterProxy:
             return
         if "charge_point" in params:
             node = holder(self._system, cluster, params["charge_point"])
+            if not node and request.method == "GET" and OF_SESSION.fullmatch(request.path):
+                node = self._last_holder(cluster, params["charge_point"], request.path)
             if node:
                 reply = cluster.ask(node, *_asked(request))
                 if reply is None:
@@ -59,6 +76,21 @@ class ClusterProxy:
                 if reply.status != NOT_FOUND:
                     _pass_on(reply, response)
                     return
+
+    def _last_holder(self, cluster: Cluster, charge_point_id: str, path: str) -> str:
+        """Return the other node to which a charge point that is away was connected last; "" if it was this one."""
+        known = self._system.charge_point(charge_point_id)
+        if known is not None and known.connected:
+            return ""
+        last = None if known is None else moment(known.disconnected_at)
+        found = ""
+        base = "/".join(path.split("/")[:SEGMENTS])
+        for node, reply in cluster.ask_all(cluster.others(), "GET", base, timeout_s=LAST_S).items():
+            told = json.loads(reply.body).get("disconnected_at") if reply.status == OK else None
+            at = None if told is None else dt.datetime.fromisoformat(told)
+            if at is not None and (last is None or at > last):
+                last, found = at, node
+        return found
 
     def _is_unknown_here(self, params: Mapping[str, Any]) -> bool:
         """Return whether a path names a ticket or a bulk command that another node may have."""
@@ -73,8 +105,11 @@ class ClusterProxy:
         _resource: object,
         succeeded: bool,  # noqa: FBT001
     ) -> None:
-        """Add the rows of the other nodes to a list."""
+        """Add the rows of the other nodes to a list, and say for whom an answer speaks."""
         cluster, path = self._system.cluster, request.path
+        if not request.env.get(INNER):
+            nodes = bool(self._system.settings.redis.url) and not path.startswith(OF_NODE)
+            response.set_header(SPEAKS_FOR, "cluster" if nodes else "node")
         if (
             cluster is None
             or request.env.get(INNER)

@@ -11,7 +11,7 @@ import falcon
 import msgspec
 
 from .resources import INNER, Resource, answer
-from .siblings import SIBLING_S, ask_siblings
+from .siblings import PROBE_S, ask_siblings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +101,7 @@ def _workers(workers: Sequence[Any], answered: set[int]) -> CheckView:
         view["worker"] for view in workers if view["state"] == RUNNING and view["worker"] not in answered
     ]
     away = [f"worker {view['worker']} is {view['state']}" for view in workers if view["state"] != RUNNING]
-    reasons = [f"worker {number} did not answer within {SIBLING_S:g} s" for number in silent]
+    reasons = [f"worker {number} did not answer within {PROBE_S:g} s" for number in silent]
     return CheckView(not silent, "; ".join([*reasons, *away]))
 
 

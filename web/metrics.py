@@ -17,7 +17,7 @@ from ..protocol.histogram import Histogram
 from ..system.metrics import BOUNDS, FAMILIES, packed, unpacked
 from .requests import Query
 from .resources import INNER, Resource, answer
-from .siblings import ask_siblings
+from .siblings import ask_siblings, only_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -103,7 +103,7 @@ class MetricsResource(Resource):
         if request.env.get(INNER):
             answer(response, {"worker": self._here, "sample": packed(self._sample())})
             return
-        only = query.whole("worker", default=0, least=0, most=10_000)
+        only = only_worker(query)
         samples: dict[int, Sample] = {}
         if only in (0, self._here):
             samples[self._here] = self._sample()

@@ -62,6 +62,9 @@ CERTIFICATE_STATES = (
 )  # fmt: skip
 CURSOR: dict[str, Any] = TEXT | {"description": "`next` of the page before"}
 WHO: dict[str, Any] = TEXT | {"description": "Author of the change, for its event", "maxLength": 100}
+WORKER: dict[str, Any] = {
+    "worker": {"type": "integer", "minimum": 1, "description": "Number of one worker process of the node"}
+}
 SEARCHED: dict[str, Any] = {"search": TEXT, "attribute": TEXT}
 LIMIT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
 SECONDS: dict[str, Any] = {
@@ -142,19 +145,17 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
             "/healthz": {"get": _read("Health of the node") | {"security": []}},
             "/livez": {"get": _read("Sign of life") | {"security": []}},
             "/readyz": {"get": _read("Checks of the node: 503 if one of them fails") | {"security": []}},
-            "/metrics": {
-                "get": _read("Metrics of the node, as Prometheus reads them", worker={"type": "integer"})
-            },
+            "/metrics": {"get": _read("Metrics of the node, as Prometheus reads them", **WORKER)},
             f"{root}/activity": {
                 "get": _read(
                     "The busiest charge points, the fullest inboxes, plugins and slow handlers of the node",
                     limit=LIMIT,
-                    worker={"type": "integer"},
+                    **WORKER,
                 )
             },
             f"{root}/cluster": {
                 "get": _read(
-                    "The processes that share the charge points; 404 if this is the only one",
+                    "The processes that share the charge points, of the whole cluster; 404 if this is the only one",
                     charge_points=FLAG | {"default": 0},
                 )
             },
@@ -345,7 +346,7 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
                 )
             },
             f"{root}/backup": {"post": _backup()},
-            f"{root}/tls": {"get": _read("The certificates in use, and when they run out")},
+            f"{root}/tls": {"get": _read("The certificates in use, and when they run out", **WORKER)},
             f"{root}/tls/reload": {"post": _reload_tls()},
             f"{root}/spool/dead-events/{{number}}": {
                 "delete": _change("Forget a dead event for good", "number")
@@ -364,17 +365,21 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
             },
             f"{root}/tokens": {"get": _read("The tokens of the HTTP API"), "post": _make_token()},
             f"{root}/tokens/{{name}}": {"delete": _change("Revoke a token", "name")},
-            f"{root}/plugins": {"get": _read("The plugins")},
+            f"{root}/plugins": {"get": _read("The plugins of the node", **WORKER)},
             f"{root}/plugins/{{name}}/release": {"post": _release()},
             f"{root}/plugins/{{name}}/promote": {"post": _decide("Let a shadow answer", "It is no shadow")},
             f"{root}/plugins/{{name}}/{{path}}": {
                 method: _of_plugin() for method in ("get", "post", "put", "delete")
             },
-            f"{root}/supervision": {"get": _read("The tree of supervision")},
+            f"{root}/supervision": {"get": _read("The tree of supervision of the node", **WORKER)},
             f"{root}/crashes": {
-                "get": _read("The last crashes of sessions, the newest first", rows=FLAG | {"default": 0})
+                "get": _read(
+                    "The last crashes of sessions of the node, the newest first",
+                    rows=FLAG | {"default": 0},
+                    **WORKER,
+                )
             },
-            f"{root}/counters": {"get": _read("All counters")},
+            f"{root}/counters": {"get": _read("All counters of the node", **WORKER)},
             f"{root}/openapi.json": {"get": _read("This description")},
         },
     }

@@ -65,7 +65,7 @@ def serve_http(system: CentralSystem, address: tuple[str, int], *, share_port: b
         )
     token = choose_token(system.settings)
     stop = Stop()
-    remove_leftover(system.settings)
+    remove_leftover(system)
     tls = system.http_tls if system.settings.http.tls else None
     server = Server(address, make_app(system, token, stop), stop, share_port=share_port, tls=tls)
     return HttpListener(server, lambda: None if share_port else publish_token(system.settings, token))

@@ -17,9 +17,10 @@ from gevent import get_hub
 
 from ..store.store import NoBackup, StoreError
 from ..system.by_hand import DeadLetterNotFound
-from ..system.durable_events import EventNotDelivered
+from ..system.durable_events import RETRY_S, ConsumerElsewhere, EventNotDelivered
 from .requests import Problem, Query
-from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
+from .resources import DEFAULT_LIMIT, INNER, MAX_LIMIT, Resource, answer, viewed
+from .siblings import OK, problem_of, replies_to
 from .views import dead_event, spooled
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     import falcon
 
-    from ..config.settings import Settings
     from ..system.central_system import CentralSystem
     from .requests import Stop
 
@@ -83,11 +83,23 @@ class SpoolResource(Resource):
         Query(request)
         try:
             self._system.retry_event(self._event(number))
+        except ConsumerElsewhere as error:
+            self._retry_elsewhere(request, error)
         except EventNotDelivered as error:
             raise Problem(409, "Not delivered", str(error)) from error
         except DeadLetterNotFound as error:
             raise Problem(404, "Not a dead event", str(error)) from error
         answer(response, {"retried": int(number)})
+
+    def _retry_elsewhere(self, request: falcon.Request, error: Exception) -> None:
+        """Have another worker process of the node deliver an event, whose consumer does not run in this one."""
+        problem = Problem(409, "Not delivered", str(error))
+        replies = {} if request.env.get(INNER) else replies_to(self._system, request, timeout_s=RETRY_S)
+        for reply in replies.values():
+            if reply.status == OK:
+                return
+            problem = problem_of(reply)
+        raise problem
 
     def on_delete_event(self, request: falcon.Request, response: falcon.Response, number: str) -> None:
         """Forget the event of a dead letter for good; 200 when that is durable."""
@@ -118,9 +130,16 @@ SQLITE = "application/vnd.sqlite3"
 CHUNK_BYTES = 1 << 18
 
 
-def remove_leftover(settings: Settings) -> None:
+def copy_path(system: CentralSystem) -> Path:
+    """Return the path of the copy while it is made; each worker process has its own."""
+    worker = system.worker
+    name = COPY_FILE if worker is None else f"{COPY_FILE}.{worker.number}"
+    return Path(system.settings.data) / name
+
+
+def remove_leftover(system: CentralSystem) -> None:
     """Remove the copy: that of a process that was killed, or the name of one that is open."""
-    path = Path(settings.data) / COPY_FILE
+    path = copy_path(system)
     with suppress(OSError):
         for name in (path, path.with_name(f"{path.name}-journal")):
             name.unlink(missing_ok=True)
@@ -154,14 +173,14 @@ class Backup(Resource):
         self._busy = False
 
     def _copy(self) -> CopyStream:
-        path = Path(self._system.settings.data) / COPY_FILE
+        path = copy_path(self._system)
         try:
             with self._stop.interrupts():
                 self._system.store.backup(str(path))
             try:
                 copy = CopyStream(path, self._over)
             finally:
-                remove_leftover(self._system.settings)
+                remove_leftover(self._system)
         except NoBackup as error:
             raise Problem(409, "No backup of this store", str(error)) from error
         except (StoreError, OSError) as error:

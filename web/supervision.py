@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import gevent
 
 from .requests import Problem, Query
 from .resources import Resource, answer
+from .siblings import OK, is_inner, only_worker, problem_of, replies_to, views_of_node
 from .views import crash, plugin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     import falcon
 
     from ..system.central_system import CentralSystem
@@ -24,31 +29,78 @@ class Supervision(Resource):
     """`/api/v1/supervision`."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Show the tree with state, restarts, inbox depth and last crash; `workers`, if there are several."""
-        Query(request)
-        view, workers = self._system.describe(), self._system.workers()
-        answer(response, view | {"workers": workers} if workers else view)
+        """Show the tree with state, restarts, inbox depth and last crash, of all worker processes.
+
+        Each of them is a branch then, and in `workers`; with `worker` the tree of that one is shown.
+        """
+        only = only_worker(Query(request, "worker"))
+        trees = views_of_node(self._system, request, response, self._system.describe)
+        workers = self._system.workers()
+        if not workers or is_inner(request):
+            answer(response, trees[0])
+        elif only:
+            answer(response, trees.get(only, {}) | {"workers": workers})
+        else:
+            children = [trees.get(view["worker"], {}) | _branch(view) for view in workers]
+            answer(response, {"id": "node", "children": children, "workers": workers})
+
+
+def _branch(view: Mapping[str, Any]) -> dict[str, Any]:
+    """Show a worker process as the root of its tree."""
+    return {
+        "id": f"worker {view['worker']}",
+        "state": view["state"],
+        "restarts": view["restarts"],
+        "last_crash": view["last_exit"],
+    }
 
 
 class Crashes(Resource):
     """`/api/v1/crashes`."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List the last crashes of sessions, the newest first; with `rows` the rows of their flight recorders."""
-        rows = Query(request, "rows").flag("rows", default=False)
-        reports = reversed(self._system.crash_reports())
-        answer(response, {"crashes": [crash(report, rows=rows) for report in reports]})
+        """List the last crashes of sessions, the newest first; with `rows` the rows of their flight recorders.
+
+        Those of all worker processes, each with the number of its `worker`; or of one.
+        """
+        query = Query(request, "rows", "worker")
+        rows, _ = query.flag("rows", default=False), only_worker(query)
+
+        def here() -> dict[str, Any]:
+            reports = reversed(self._system.crash_reports())
+            return {"crashes": [crash(report, rows=rows) for report in reports]}
+
+        views = views_of_node(self._system, request, response, here)
+        answer(response, {"crashes": newest_first(of_workers(views, "crashes"), "time")})
 
 
 class CountersResource(Resource):
     """`/api/v1/counters`."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Answer with all counters."""
-        Query(request)
-        answer(response, self._system.counters.counts)
+        """Answer with the sums of all counters of the worker processes; or with those of one, `worker`."""
+        only_worker(Query(request, "worker"))
+        sums: Counter[str] = Counter()
+        for counts in views_of_node(
+            self._system, request, response, lambda: self._system.counters.counts
+        ).values():
+            sums.update(counts)
+        answer(response, sums)
 
 
+def of_workers(views: Mapping[int, Any], member: str) -> list[dict[str, Any]]:
+    """Join the rows of several worker processes; each row has the number of its `worker` then."""
+    return [
+        row | {"worker": number} if number else row for number, view in views.items() for row in view[member]
+    ]
+
+
+def newest_first(rows: Iterable[dict[str, Any]], member: str) -> list[dict[str, Any]]:
+    """Sort rows by a time."""
+    return sorted(rows, key=lambda row: str(row[member]), reverse=True)
+
+
+NOT_FOUND = 404
 RELEASE_S = 9.0
 """Seconds that are waited for the start of a released plugin; the system itself waits a little longer."""
 
@@ -61,13 +113,22 @@ class Plugins(Resource):
         self._stop = stop
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List the plugins in the order of their start, with the number of messages that wait for each."""
-        Query(request)
-        waiting = self._waiting()
-        rows = [
-            row | {"spool": None if waiting is None else waiting.get(row["name"], 0)} for row in self._all()
-        ]
-        answer(response, {"plugins": rows})
+        """List the plugins in the order of their start, with the number of messages that wait for each.
+
+        Those of all worker processes, each with the number of its `worker`; or of one. What waits is counted for all.
+        """
+        only_worker(Query(request, "worker"))
+        waiting = None if is_inner(request) else self._waiting()
+        views = views_of_node(self._system, request, response, lambda: {"plugins": self._all()})
+        answer(
+            response,
+            {
+                "plugins": [
+                    row | {"spool": None if waiting is None else waiting.get(row["name"], 0)}
+                    for row in of_workers(views, "plugins")
+                ]
+            },
+        )
 
     def _waiting(self) -> dict[str, int] | None:
         try:
@@ -77,23 +138,50 @@ class Plugins(Resource):
             return None  # it must not hide the rest
 
     def on_post_release(self, request: falcon.Request, response: falcon.Response, name: str) -> None:
-        """Release a plugin from quarantine, and wait for its start."""
+        """Release a plugin from quarantine in all worker processes, and wait for its start."""
         Query(request)
-        self._find(name)
-        slow = Problem(504, "Still starting", f"{name} has not started within {RELEASE_S:g} s")
-        with self._stop.interrupts(), gevent.Timeout(RELEASE_S, slow):
-            released = self._system.release(name)
-        if not released:
-            raise Problem(409, "Not in quarantine", f"{name} is not in quarantine")
-        answer(response, self._find(name))
+
+        def release() -> None:
+            slow = Problem(504, "Still starting", f"{name} has not started within {RELEASE_S:g} s")
+            with self._stop.interrupts(), gevent.Timeout(RELEASE_S, slow):
+                released = self._system.release(name)
+            if not released:
+                raise Problem(409, "Not in quarantine", f"{name} is not in quarantine")
+
+        self._everywhere(request, response, name, release)
 
     def on_post_promote(self, request: falcon.Request, response: falcon.Response, name: str) -> None:
-        """Promote a shadow to answer from now on."""
+        """Promote a shadow to answer from now on, in all worker processes."""
         Query(request)
-        self._find(name)
-        if not self._system.promote(name):
-            raise Problem(409, "Not a shadow", f"{name} is not a shadow: it answers already")
-        answer(response, self._find(name))
+
+        def promote() -> None:
+            if not self._system.promote(name):
+                raise Problem(409, "Not a shadow", f"{name} is not a shadow: it answers already")
+
+        self._everywhere(request, response, name, promote)
+
+    def _everywhere(
+        self, request: falcon.Request, response: falcon.Response, name: str, act: Callable[[], None]
+    ) -> None:
+        """Act on a plugin in each worker process; one that did it is enough for a 200."""
+        problems: list[Problem] = []
+        rows: list[Any] = []
+        try:
+            self._find(name)
+            act()
+            rows.append(self._find(name))
+        except Problem as problem:
+            problems.append(problem)
+        if not is_inner(request):
+            for reply in replies_to(self._system, request, timeout_s=RELEASE_S + 1).values():
+                if reply.status == OK:
+                    rows.append(json.loads(reply.body))
+                else:
+                    problems.append(problem_of(reply))
+        if not rows:
+            # One that knows the plugin, and says why not, before one that does not run it.
+            raise min(problems, key=lambda problem: problem.status_code == NOT_FOUND)
+        answer(response, rows[0])
 
     def _find(self, name: str) -> dict[str, Any]:
         known = {row["name"]: row for row in self._all()}
@@ -109,18 +197,32 @@ class Nodes(Resource):
     """`/api/v1/cluster`."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Name this node, the others, and with `charge_points=1` who holds which charge point."""
+        """Name this process, all of the cluster, and with `charge_points=1` who holds which charge point.
+
+        `processes` are those of this node, each with its lease and what it holds.
+        """
         listed = Query(request, "charge_points").flag("charge_points", default=False)
         cluster = self._system.cluster
         if cluster is None:
             raise Problem(404, "No cluster", "this server is not part of a cluster")
-        view = {
-            "node": cluster.node,
-            "lease": cluster.coordinator.held,
+
+        def here() -> dict[str, Any]:
+            return {
+                "node": cluster.node,
+                "lease": cluster.coordinator.held,
+                "forwarded_commands": len(cluster.forwarded),
+                "hosted_commands": len(cluster.hosted),
+                "claimed": len(cluster.claims),
+            }
+
+        own = here()
+        if is_inner(request):
+            answer(response, own)
+            return
+        views = views_of_node(self._system, request, response, lambda: own)
+        view = own | {
             "nodes": cluster.nodes(),
-            "forwarded_commands": len(cluster.forwarded),
-            "hosted_commands": len(cluster.hosted),
-            "claimed": len(cluster.claims),
+            "processes": [one | {"worker": number} if number else one for number, one in views.items()],
         }
         if listed:
             view["charge_points"] = cluster.charge_points()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..transport.tls import TlsError
 from .requests import Problem, Query
 from .resources import Resource, answer
+from .siblings import only_worker, views_of_node
+from .views import encode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import falcon
 
 
@@ -16,9 +20,15 @@ class Tls(Resource):
     """`/api/v1/tls`, and `/api/v1/tls/reload`."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List the server's certificates, those of the CAs of clients, and revocation lists."""
-        Query(request)
-        answer(response, {"certificates": self._system.certificates()})
+        """List the server's certificates, those of the CAs of clients, and revocation lists.
+
+        What differs between worker processes, as one could not read a new file, is there for each, with its `workers`.
+        """
+        only_worker(Query(request, "worker"))
+        views = views_of_node(
+            self._system, request, response, lambda: {"certificates": self._system.certificates()}
+        )
+        answer(response, {"certificates": merged(views)})
 
     def on_post_reload(self, request: falcon.Request, response: falcon.Response) -> None:
         """Read the files again, in all worker processes; no connection is lost."""
@@ -34,3 +44,14 @@ class Tls(Resource):
         if worker is not None and worker.reload_all is not None:
             worker.reload_all()
         answer(response, {"certificates": self._system.certificates()})
+
+
+def merged(views: Mapping[int, Any]) -> list[dict[str, Any]]:
+    """Join the certificates of several worker processes: rows that are the same are one, with all its `workers`."""
+    found: dict[bytes, dict[str, Any]] = {}
+    for number, view in views.items():
+        for row in view["certificates"]:
+            told = found.setdefault(encode(row), row | ({"workers": []} if number else {}))
+            if number:
+                told["workers"].append(number)
+    return list(found.values())

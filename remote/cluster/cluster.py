@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
+import msgspec
 from gevent.event import AsyncResult
 
 from ...actors.session.tickets import Ticket, TicketState
@@ -35,6 +36,7 @@ from .messages import (
     LetGo,
     NodeMessage,
     Reply,
+    ReplyPart,
     VersionsSpoken,
     WantEvents,
     decode,
@@ -59,6 +61,8 @@ ASK_S = 5.0
 ASKS_LIMIT = 100
 """Requests of other nodes that are answered at the same time."""
 VERIFY_AGAIN_S = 0.5
+PART_BYTES = 200_000
+"""Bytes of a reply's body that go into one message; a longer body goes in parts."""
 LOOK_S = 1.0
 """Seconds between two looks at which nodes there are."""
 
@@ -119,6 +123,7 @@ class Cluster:
         self._known: set[str] | None = None  # other nodes, when last looked at
         self._numbers = itertools.count(1)
         self._asked: dict[str, AsyncResult[Reply]] = {}
+        self._parts: dict[str, list[bytes]] = {}  # bodies of replies that are not whole yet
         self._answering = 0
         self._greenlets: set[Any] = set()
         self._stopped = False
@@ -243,12 +248,19 @@ class Cluster:
             self._asked_by(sender, told)
         elif isinstance(told, EventHappened | WantEvents):
             self.live_events.received(sender, told)
-        elif isinstance(told, Reply):
-            waiting = self._asked.pop(told.id, None)
-            if waiting is not None:
-                waiting.set(told)
+        elif isinstance(told, ReplyPart | Reply):
+            self._replied(told)
         else:
             logger.warning("node %s has sent an unknown message: %r", sender, message[:100])
+
+    def _replied(self, told: ReplyPart | Reply) -> None:
+        if isinstance(told, ReplyPart):
+            if told.id in self._asked:
+                self._parts.setdefault(told.id, []).append(told.body)
+            return
+        waiting, parts = self._asked.pop(told.id, None), self._parts.pop(told.id, [])
+        if waiting is not None:
+            waiting.set(msgspec.structs.replace(told, body=b"".join([*parts, told.body])) if parts else told)
 
     def _host(self, sender: str, told: ForwardCommand) -> None:
         known = self._here.find_ticket(told.ticket.id)
@@ -328,6 +340,7 @@ class Cluster:
         gevent.wait([result for _, result in waiting.values()], timeout=timeout_s)
         for id_, _ in waiting.values():
             self._asked.pop(id_, None)
+            self._parts.pop(id_, None)
         return {node: reply for node, (_, result) in waiting.items() if (reply := result.value) is not None}
 
     def nodes(self) -> list[str]:
@@ -348,7 +361,12 @@ class Cluster:
 
     def _answer_to(self, sender: str, ask: Ask, answer: Callable[[Ask], Reply]) -> None:
         try:
-            self.tell(sender, answer(ask))
+            reply = answer(ask)
+            while len(reply.body) > PART_BYTES:
+                self.tell(sender, ReplyPart(ask.id, reply.body[:PART_BYTES]))
+                reply = msgspec.structs.replace(reply, body=reply.body[PART_BYTES:])
+                gevent.sleep(0)
+            self.tell(sender, reply)
         except CoordinatorUnavailable as error:
             logger.warning("the HTTP reply to node %s could not be sent: %s", sender, error)
         finally:

@@ -100,6 +100,13 @@ class Reply(NodeMessage, frozen=True, tag="reply"):
     content_type: str = ""
 
 
+class ReplyPart(NodeMessage, frozen=True, tag="reply_part"):
+    """Beginning of the body of a `Reply` that is too long for one message; the rest follows in order."""
+
+    id: str
+    body: bytes
+
+
 class WantEvents(NodeMessage, frozen=True, tag="want_events"):
     """Tell the sender of live events of these kinds from now on; of none if there are none."""
 
@@ -134,6 +141,7 @@ AnyMessage = (
     | LetGo
     | Ask
     | Reply
+    | ReplyPart
     | WantEvents
     | EventHappened
     | AskVersions

@@ -2,7 +2,13 @@
 
 import gevent
 
-from chargehand.remote.cluster.coordinator import LEASE_S, Claim, CoordinatorUnavailable, Verified
+from chargehand.remote.cluster.coordinator import (
+    LEASE_S,
+    MESSAGE_BYTES,
+    Claim,
+    CoordinatorUnavailable,
+    Verified,
+)
 
 
 class LeaseRegistry:
@@ -86,6 +92,8 @@ class RegistryCoordinator:
     def send(self, node, message):
         if self.away or node not in self.exchange.boards:
             raise CoordinatorUnavailable("it is gone")
+        if len(message) > MESSAGE_BYTES:
+            raise ValueError("too long")
         gevent.get_hub().loop.run_callback(self._deliver, node, message)
 
     def _deliver(self, node, message):

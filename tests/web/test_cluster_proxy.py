@@ -8,6 +8,7 @@ import gevent
 import pytest
 
 from chargehand import CentralSystem, HttpSettings, Settings, SupervisionSettings, serve_http, v16
+from chargehand.remote.cluster.messages import Reply
 from chargehand.simulator import ChargePoint
 from chargehand.testing import StubStore
 
@@ -183,3 +184,26 @@ def test_a_charge_point_with_the_name_of_a_list_is_shown(nodes):
         until(lambda: ask(a, "GET", "charge-points/tickets")[0] == 200)
         assert ask(a, "GET", "charge-points/tickets")[1]["id"] == "tickets"
         assert ask(b, "GET", "charge-points/tickets")[1]["id"] == "tickets"
+
+
+def test_a_reply_longer_than_a_message_arrives_whole(nodes):
+    a, b = nodes
+    body = bytes(range(256)) * 4000
+    b.cluster.answer = lambda ask: Reply(ask.id, 200, body)
+    reply = a.cluster.ask(b.cluster.node, "GET", "/long")
+    assert reply.body == body
+
+
+def test_an_answer_says_for_whom_it_speaks(nodes):
+    a, _ = nodes
+    told = gevent.get_hub().threadpool.apply(head, (a, "/api/v1/counters"))
+    assert told["Speaks-For"] == "node"
+
+
+def head(system, path):
+    connection = http.client.HTTPConnection("127.0.0.1", system.http_port, timeout=10)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.headers
