@@ -31,7 +31,7 @@ OF_SESSION = re.compile(r"/api/v1/charge-points/[^/]+(/recording)?")
 """Paths of what the process knows to which a charge point was connected last."""
 OF_NODE = (
     "/healthz", "/livez", "/readyz", "/metrics", "/api/v1/supervision", "/api/v1/crashes", "/api/v1/counters",
-    "/api/v1/plugins", "/api/v1/tls",
+    "/api/v1/plugins", "/api/v1/tls", "/api/v1/activity",
 )  # fmt: skip
 """Beginnings of paths whose answers are of one node; those of all others are of the cluster."""
 SPEAKS_FOR = "Speaks-For"

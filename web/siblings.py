@@ -85,9 +85,9 @@ def problem_of(reply: Reply) -> Problem:
     return Problem(reply.status, told.get("title", ""), told.get("description", ""))
 
 
-def ask_siblings(system: CentralSystem, path: str, *, only: int = 0) -> list[bytes]:
+def ask_siblings(system: CentralSystem, path: str, query: str = "", *, only: int = 0) -> list[bytes]:
     """Ask the other worker processes, or the one with a number; return what they answer at once."""
-    replies = replies_of(system, "GET", path, only=only, timeout_s=PROBE_S)
+    replies = replies_of(system, "GET", path, query, only=only, timeout_s=PROBE_S)
     return [reply.body for reply in replies.values() if reply.status == OK]
 
 
