@@ -12,7 +12,7 @@ from ..actors.session.commands import UnknownVersion
 from ..actors.session.tickets import TicketState
 from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, status_of
 from .requests import Problem, Query
-from .resources import COMMAND, DEFAULT_LIMIT, MAX_LIMIT, Resource, answer
+from .resources import COMMAND, DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
 from .views import JSON, encode, outcome
 
 if TYPE_CHECKING:
@@ -109,6 +109,23 @@ def believed(record: LocalList) -> dict[str, Any]:
         "changed_at": record.changed_at,
         "tags": record.tags,
     }
+
+
+class LocalLists(Resource):
+    """`/api/v1/local-lists`."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List the local lists that charge points are believed to have, by id, without their tags."""
+        Query(request)
+        found = sorted(self._system.store.collections.local_lists, key=lambda one: one.charge_point_id)
+        answer(response, {"local_lists": viewed(map(believed_facts, found))})
+
+
+def believed_facts(record: LocalList) -> dict[str, Any]:
+    """Show a local list in a list: `entries` is the number of its tags."""
+    shown = believed(record)
+    del shown["tags"]
+    return shown | {"entries": len(record.tags)}
 
 
 def sent(update: LocalListUpdate, versions: Mapping[str, Version]) -> dict[str, Any]:

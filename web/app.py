@@ -24,7 +24,7 @@ from ..system.by_hand import (
 from ..system.certificates import CertificateNotFound
 from ..system.local_lists import LocalListsNotSupported, LocalListSyncRunning
 from ..system.variables import VariablesNotSupported
-from .accepted_state import ChargingProfilesResource, LocalListResource, Reservations
+from .accepted_state import ChargingProfilesResource, LocalListResource, LocalLists, Reservations
 from .activity import ActivityResource
 from .applicants import ApplicantsResource
 from .bulk import BulkResource
@@ -131,6 +131,7 @@ def make_app(
         "activity": ActivityResource(system),
         "crashes": Crashes(system),
         "events": Events(system, stop, streams),
+        "local-lists": LocalLists(system),
         "counters": CountersResource(system),
         "openapi.json": Description(system),
         "cluster": Nodes(system),

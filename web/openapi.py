@@ -270,6 +270,7 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
                     limit=LIMIT,
                 )
             },
+            f"{root}/local-lists": {"get": _read("Local lists of all charge points, without their tags")},
             f"{root}/reservations": {
                 "get": _read("Reservations, the newest first", charge_point=TEXT, limit=LIMIT)
             },

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+import pytest
+
 from .server import Server
 
 WAIT_MS = 30_000
 DESKTOP, PHONE = (1440, 900), (390, 844)
 PICTURES = "CHARGEHAND_PICTURES"
 """Variable of the environment with the folder for the documentation's pictures; without it none are made."""
+AXE = Path(__file__).parents[2] / ".venv/npm/node_modules/axe-core/axe.min.js"
 EXPECTED = "Failed to load resource: the server responded with a status of"
 
 
@@ -140,3 +143,17 @@ def visiting(browser: Browser, server: Server) -> Iterator[Visit]:
         raise
     for page in pages:
         page.close()
+
+
+def faults_for_everybody(page: Any) -> list[Any]:
+    """List what axe finds that keeps somebody from using a page; the test is skipped where there is no axe."""
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed (npm install --prefix .venv/npm axe-core@4)")
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        (one["id"], node["target"], node.get("failureSummary", ""))
+        for one in found["violations"]
+        for node in one["nodes"]
+        if one["impact"] in ("serious", "critical")
+    ]

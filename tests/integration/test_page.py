@@ -2,33 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from .browser import DESKTOP, PHONE, Page
-from .process import StepProcess
-
-AXE = Path(__file__).parents[2] / ".venv/npm/node_modules/axe-core/axe.min.js"
-
-
-class Station(StepProcess):
-    """Simulated charge point, charging."""
-
-    def __init__(self, server, id_, *options):
-        url = server.ws.replace("{id}", "").rstrip("/")
-        command = ["-m", "chargehand", "simulate", id_, "--url", url, "--duration", "600", "--interval", "1"]
-        super().__init__(*command, *options)
-
-
-@contextmanager
-def station(server, id_, *options) -> Iterator[Station]:
-    running = Station(server, id_, *options)
-    try:
-        yield running
-    finally:
-        running.close()
+from .browser import DESKTOP, PHONE, Page, faults_for_everybody
+from .stations import station
 
 
 @pytest.fixture
@@ -162,24 +140,9 @@ def test_the_theme_follows_the_system_until_one_is_chosen(visit):
     page.get_by_role("button", name="Theme: light").wait_for()
 
 
-def serious(page):
-    """Faults that axe finds on a page."""
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        (one["id"], node["target"], node.get("failureSummary", ""))
-        for one in found["violations"]
-        for node in one["nodes"]
-        if one["impact"] in ("serious", "critical")
-    ]
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_nothing_serious_keeps_anybody_from_using_the_views(visit, page_server, size, theme):
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed (npm install --prefix .venv/npm axe-core@4)")
+@pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "dark"), (PHONE, "light")], ids=["desktop", "phone"])
+def test_nothing_serious_keeps_anybody_from_using_the_fleet(visit, page_server, size, theme):
     with station(page_server, "PG-AXE"):
         visited = visit("fleet?q=PG-AXE", size=size, theme=theme)
         visited.page.get_by_role("row", name=re.compile("PG-AXE.*Charging")).wait_for()
-        assert serious(visited.page) == []
+        assert faults_for_everybody(visited.page) == []

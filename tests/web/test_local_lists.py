@@ -43,6 +43,9 @@ def test_a_list_that_is_taken_is_200_and_then_believed(client, charge_point):
     believed = client.simulate_get(PATH).json
     assert (believed["version"], believed["certain"], believed["last_sent"]) == (1, True, 1)
     assert believed["tags"] == {"T1": {"status": "Accepted"}, "T2": {"status": "Blocked"}}
+    (listed,) = client.simulate_get("/api/v1/local-lists").json["local_lists"]
+    assert (listed["charge_point"], listed["entries"], listed["certain"]) == ("CP1", 2, True)
+    assert "tags" not in listed
     assert [action for action, _ in cp.calls] == ["SendLocalList"]
 
 

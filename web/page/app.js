@@ -108,6 +108,23 @@ function showFrame() {
   );
   showStream();
   show();
+  listen();
+}
+
+// -- What everybody should see, wherever they are; so the stream is open on every view --
+
+let told = "";
+let ending = null;
+
+function listen() {
+  ending?.();
+  ending = live.on(["AlertRaised", "PluginQuarantined"], (kind, event) => {
+    const name = event.id || `${event.at} ${event.plugin}`;
+    if (name === told) return;
+    told = name;
+    if (kind === "PluginQuarantined") toast(`The plugin ${event.plugin} is in quarantine: ${event.reason}`, "bad");
+    else toast([event.charge_point, event.subject, event.text].filter(Boolean).join(": "), "bad");
+  });
 }
 
 function nameTheme(button, chosen) {

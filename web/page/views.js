@@ -5,4 +5,10 @@
 
 export const views = [
   { path: "fleet", element: "fleet-view", title: "Fleet", icon: "fleet", load: () => import("./views/fleet.js") },
+  { path: "transactions", element: "transactions-view", title: "Transactions", icon: "transactions", load: () => import("./views/transactions.js") },
+  { path: "transactions/:id", element: "transaction-view", load: () => import("./views/transaction.js") },
+  { path: "tags", element: "tags-view", title: "Tags", icon: "tags", load: () => import("./views/tags.js") },
+  { path: "reservations", element: "reservations-view", title: "Reservations", icon: "reservations", load: () => import("./views/reservations.js") },
+  { path: "keys", element: "keys-view", title: "Keys", icon: "keys", load: () => import("./views/keys.js") },
+  { path: "local-lists", element: "local-lists-view", title: "Local lists", icon: "lists", load: () => import("./views/local-lists.js") },
 ];

@@ -1,6 +1,6 @@
 // Table of any length: only the rows that are seen are elements. Keys: arrows, Page Up and Down, Home, End, Enter, Space.
 
-import { fill, h, Part } from "./dom.js";
+import { fill, h, Part, say } from "./dom.js";
 
 const MORE = 6; // rows drawn above and below what is seen
 
@@ -16,6 +16,7 @@ export class DataTable extends Part {
   open = null;
   link = null;
   choose = null;
+  near = null; // called when the end is nearly seen
   narrow = null;
   sorted = null; // called with {id, down}
   label = "";
@@ -51,6 +52,11 @@ export class DataTable extends Part {
   show(rows) {
     this.rows = rows;
     this.draw(true);
+  }
+
+  /** Pixels above what is seen. */
+  get scroll() {
+    return this.#scroll?.scrollTop || 0;
   }
 
   /** Ids of the rows that are seen. */
@@ -153,8 +159,11 @@ export class DataTable extends Part {
       }
       this.#row(element, this.rows[place], place);
     }
-    if (!total && !this.#body.firstElementChild) this.#body.append(h("div", { role: "row", class: "none" }, h("div", { role: "gridcell" }, this.empty)));
-    else if (total) this.#body.querySelector(".none")?.remove();
+    if (last >= total - MORE) this.near?.();
+    const none = this.#body.querySelector(".none");
+    if (total) none?.remove();
+    else if (none) say(none.firstElementChild, this.empty);
+    else this.#body.append(h("div", { role: "row", class: "none" }, h("div", { role: "gridcell" }, this.empty)));
     if (focused && !this.#body.contains(document.activeElement)) this.#drawn.get(this.#active)?.focus({ preventScroll: true });
   }
 
