@@ -10,7 +10,7 @@ import click
 from ..system.plugin_packages import installed_plugins
 from .api import Api, asks_server
 from .failures import CommandFailed
-from .output import show_table, shows
+from .output import lists, show_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -76,7 +76,7 @@ def plugins() -> None:
 
 
 @plugins.command("list")
-@shows(show_rows)
+@lists(show_rows, "", ("name", "state", "version", "class", "settings"))
 @asks_server
 def list_(api: Api) -> Any:
     """List the plugins that run, with version and settings, and those that are installed and not loaded."""

@@ -12,16 +12,43 @@ from chargehand.cli.main import main
 
 pytestmark = pytest.mark.usefixtures("_clean_environment")
 
-NO_LISTS = {
-    "backup", "bulk cancel", "bulk follow", "bulk show", "ca init", "ca revoke", "ca show", "certificates delete",
-    "charge-points add", "charge-points approve", "charge-points reject", "charge-points remove", "charge-points set",
-    "charge-points show", "check-config", "check-store", "cluster", "completion", "keys import", "keys rotate",
-    "plugin-host", "quarantine release", "recording", "replay", "reports forget", "reports show", "send", "serve",
-    "serve-worker", "simulate", "spool forget", "spool forget-event", "spool reattach", "spool retry",
-    "spool retry-event", "tags add", "tags import", "tags push", "tail", "tags remove", "tags show", "tickets cancel",
-    "tickets show", "tls reload", "tokens add", "tokens revoke", "top", "transactions close", "transactions show",
-    "tree", "variables forget", "variables get", "variables refresh", "variables set",
-}  # fmt: skip
+NO_LISTS = frozenset(
+    name.strip()
+    for line in """
+backup
+bulk cancel, bulk follow, bulk show
+ca init, ca revoke, ca show
+certificates delete
+charge-points add, charge-points approve, charge-points reject, charge-points remove, charge-points set, charge-points show
+check-config
+check-store
+cluster
+completion
+keys import, keys rotate
+new-plugin
+plugin-host
+quarantine release
+recording
+replay
+reports forget, reports show
+send
+serve
+serve-worker
+simulate
+spool forget, spool forget-event, spool reattach, spool retry, spool retry-event
+tags add, tags import, tags push, tags remove, tags show
+tail
+tickets cancel, tickets show
+tls reload
+tokens add, tokens revoke
+top
+transactions close, transactions show
+tree
+variables forget, variables get, variables refresh, variables set
+""".split("\n")
+    for name in line.split(",")
+    if name.strip()
+)
 
 
 def leaves(command=main, path=()):
