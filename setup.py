@@ -110,9 +110,15 @@ setup(
             "ruff>=0.17,<0.18",
             # The packaging test builds a wheel with what is installed, so that it needs no network.
             "setuptools>=77,<83",
+            "standardwebhooks>=1,<2",
             "types-gevent>=25.4",
             "wsproto>=1.2,<2",
         ],
     },
-    entry_points={"console_scripts": ["chargehand = chargehand.cli.main:main"]},
+    entry_points={
+        "console_scripts": ["chargehand = chargehand.cli.main:main"],
+        # Bundled plugins that are off unless the settings name them.
+        "chargehand.plugins": ["webhooks = chargehand.plugins.webhooks:Webhooks"],
+        "chargehand.commands": ["webhooks = chargehand.plugins.webhooks:commands"],
+    },
 )

@@ -70,8 +70,6 @@ R = TypeVar("R", bound="Message")
 CLOSE_POLICY = CloseCode.POLICY_VIOLATION
 RECORDER_BYTES = 1 << 24
 """Bound of what is recorded of a charge point: more than a test will want."""
-REQUEST_S = 5.0
-"""Seconds of real time that a plugin has to answer a request."""
 QUIET_PASSES = 8
 """So many times in a row the hub must have nothing to run before a stage counts as settled."""
 
@@ -307,7 +305,7 @@ class Stage(PluginSystem):
         if route is None:
             raise LookupError(f"the plugin {plugin} has no resource {method} {path}")
         asked = ResourceRequest(method=method, path=dict(members), query=query, body=body, token="stage")  # noqa: S106
-        return cell.ask_resource(route.handler, asked, REQUEST_S)
+        return cell.ask_resource(route.handler, asked)
 
     def recording(self, charge_point_id: str) -> str:
         """Return the recording of a charge point that has connected, as `Recording` and `Replay` read it."""

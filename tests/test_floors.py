@@ -48,7 +48,7 @@ ALLOWED = {
     "store": {"gevent", "msgspec"},
     "supervisor": {"gevent", "msgspec"},
     "admission": {"gevent", "msgspec"},
-    "plugins": {"gevent", "msgspec"},
+    "plugins": {"click", "gevent", "msgspec"},
     "simulator": {"gevent"},
     "testing": {"gevent"},
     "remote": {"gevent", "hiredis", "msgspec", "redis"},

@@ -61,7 +61,7 @@ class PluginResources(Resource):
         )
         try:
             with self._stop.interrupts():
-                told = cell.ask_resource(route.handler, asked, self._system.settings.deadlines.events_s)
+                told = cell.ask_resource(route.handler, asked)
         except ResourceRefused as error:
             raise Problem(error.status, error.title, error.description) from error
         except PluginOutOfService as error:

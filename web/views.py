@@ -17,6 +17,7 @@ from ..protocol.message import Message
 from ..protocol.versions import VERSIONS
 from ..store.events import TransactionCorrected, TransactionEnded, TransactionStarted, decoded
 from ..store.records import flag_code
+from ..system.assessment import limits_of
 from ..system.charge_point_list import connectors_of, read_again
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from ..actors.session.charge_point import ChargePoint
     from ..actors.session.tickets import Ticket
+    from ..config.settings import Settings
     from ..protocol.actions import Version
     from ..protocol.energy import Energy, Limits
     from ..protocol.errors import Deviation, ErrorCode
@@ -303,6 +305,11 @@ def domain_event(event: DomainEvent, limits: Limits) -> dict[str, Any]:
     if isinstance(event, TransactionStarted | TransactionEnded | TransactionCorrected):
         shown["transaction"] = transaction(event.transaction, limits)
     return shown
+
+
+def event_view(event: DomainEvent, settings: Settings) -> dict[str, Any]:
+    """Show an event as the stream of events over HTTP does: a dict for JSON."""
+    return domain_event(event, limits_of(settings.back_office))
 
 
 def dead_event(letter: EventDeadLetter, limits: Limits) -> dict[str, Any]:

@@ -184,18 +184,20 @@ class PluginCell(OrderedCell):
         else:
             self.tell(message)
 
-    def ask_resource(self, handler: str, request: ResourceRequest, timeout_s: float) -> Any:
-        """Have a resource's handler answer a request, and wait for that. Switches greenlets.
+    def ask_resource(self, handler: str, request: ResourceRequest) -> Any:
+        """Have a resource's handler answer a request, and wait for that, at most `events_s`. Switches greenlets.
 
-        Raises what the handler raises, and `PluginOutOfService`.
+        Raises what the handler raises, TimeoutError, and `PluginOutOfService`.
         """
+        if self.context is None:
+            raise PluginOutOfService(f"plugin {self.urn} has no system")
         if self.ended or self.quarantined:
             state = "ended" if self.ended else "been quarantined"
             raise PluginOutOfService(f"plugin {self.urn} has {state}")
         asked = ResourceAsked(handler, request)
         self.tell(asked)
         try:
-            return asked.wait(timeout_s)
+            return asked.wait(self.context.events_s)
         finally:  # the client may have gone meanwhile
             if asked.running is not None:
                 self.interrupt(asked)
