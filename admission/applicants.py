@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ..config.errors import ChargehandError
+from ..protocol.text import shortened
 from ..store.records import APPROVED, REJECTED, WAITING, Applicant
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ class Applicants:
         if applied is None:
             if self._is_full():
                 return False
-            logger.warning("charge point %s (%s) waits for approval (auth.unknown)", charge_point_id, peer)
+            text = "charge point %s (%s) waits for approval (auth.unknown)"
+            logger.warning(text, shortened(charge_point_id), peer)
             applied = Applicant(
                 charge_point_id=charge_point_id, first_seen_at=now, last_seen_at=now, peer=peer
             )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..actors.plugin.authentication import ConnectionAttempt, NoVerdict
 from ..protocol.deflate import HEADER, answer_offer
 from ..protocol.handshake import choose_subprotocol
+from ..protocol.text import shortened
 from ..store.store import StoreError
 from ..transport.gate import Admission, Refusal
 from .credentials import PasswordChecksBusy
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY_SPREAD_S = 10.0
+DAY_S = 86_400.0
 
 DIGITS_SENT = "password: the hexadecimal digits of the key in place of its bytes"
 """Deviation of a charge point that was let in with them."""
@@ -113,6 +115,8 @@ class Gatekeeper:
         self._bucket = TokenBucket(limits.admission_rate, limits.admission_burst)
         self._reconnects = TokenBuckets(limits.reconnect_rate, limits.reconnect_burst)  # see `_whence`
         self._failed_logins = FailedLogins(settings.auth)
+        unknown = settings.auth.unknown_per_day
+        self._strangers = TokenBucket(unknown / DAY_S, max(unknown, 1))
 
     def close(self) -> None:
         """Refuse every handshake from now on."""
@@ -141,6 +145,8 @@ class Gatekeeper:
                 )
                 text = "the records of this charge point cannot be read"
                 decision = Refusal(503, text, (("Retry-After", _retry_after(1.0)),))
+        if isinstance(decision, Admission) and decision.profile == Profile.NONE:
+            decision = self._limit_strangers(decision.identity) or decision
         if isinstance(decision, Admission):  # refused handshakes do not count
             wait_s = self._reconnects.take(_whence(request, decision.identity), self._now())
             if wait_s > 0:
@@ -243,6 +249,20 @@ class Gatekeeper:
             text = "this charge point has a living connection already"
             return Refusal(409, text, (("Retry-After", "60"),))
         return None
+
+    def _limit_strangers(self, identity: str) -> Refusal | None:
+        """Limit the charge points that are new, that nobody has entered, and that have proved nothing."""
+        applicants, observer = self._applicants, self._sessions.context.observer
+        if applicants is None or applicants.decides or applicants.is_known(identity):
+            return None
+        if self._sessions.directory.find(identity) is not None:
+            return None
+        wait_s = self._strangers.take(self._now())
+        if wait_s <= 0:
+            return None
+        observer.count("unknown_limited", identity)
+        text = "too many charge points that nobody has entered have connected"
+        return Refusal(429, text, (("Retry-After", _retry_after(wait_s)),), detail="auth.unknown_per_day")
 
     def _choose_subprotocol(self, request: HandshakeRequest, identity: str) -> str | Refusal | None:
         """Return the subprotocol, None to complete the handshake without one, or a refusal."""
@@ -419,7 +439,7 @@ class Gatekeeper:
     def handshake_refused(self, peer: str, refusal: Refusal) -> None:
         """Log a request that was refused."""
         reason = f"refused with {refusal.status}"
-        named = f"charge point {refusal.identity}: " if refusal.identity else ""
+        named = f"charge point {shortened(refusal.identity)}: " if refusal.identity else ""
         detail = f" ({refusal.detail})" if refusal.detail else ""
         text = "%s: %s%d %s%s"
         self._log(logging.INFO, peer, reason, text, peer, named, refusal.status, refusal.reason, detail)

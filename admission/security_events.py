@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..protocol.text import shortened
 from ..store.events import OWN_SECURITY
 from ..store.records import Event
 
@@ -28,6 +29,8 @@ WRONG_TOKEN = "WrongToken"  # noqa: S105 - a name
 OF_STATUS = {401: WRONG_CREDENTIALS, 404: UNKNOWN_CHARGE_POINT, 429: CONNECTS_TOO_OFTEN, 503: ""}
 """Types of refused handshakes by their status, empty for none; of any other status it is `HANDSHAKE_REFUSED`."""
 
+INFO_CHARS = 500
+"""Characters of an event's information that are kept."""
 WINDOW_S = 60.0
 """Seconds in which events of one charge point and type are one."""
 
@@ -68,7 +71,7 @@ class SecurityEvents:
         if found is None:
             found = self._sums[key] = _Sum(now - WINDOW_S)
         found.count += 1
-        found.info, found.peer, found.identity = info, peer, identity
+        found.info, found.peer, found.identity = info[:INFO_CHARS], peer, shortened(identity)
         if now - found.stored_at >= WINDOW_S:
             self._put(key, found, now)
 
@@ -86,7 +89,7 @@ class SecurityEvents:
     def _put(self, key: tuple[str, str], found: _Sum, now: float) -> None:
         charge_point_id, type_ = key
         data = {"type": type_, "info": found.info, "count": found.count, "peer": found.peer}
-        if found.identity != charge_point_id:
+        if found.identity != shortened(charge_point_id):
             data["identity"] = found.identity
         found.stored_at, found.count = now, 0
         self._store.add_event(

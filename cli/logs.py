@@ -29,18 +29,20 @@ def configure(
     clock: Callable[[], float] = time.time,
     worker: int = 0,
     workers: int = 1,
+    least_free_bytes: int = 0,
 ) -> None:
     """Send the root logger's records to `stream` (standard error), and to `settings.file` when it is given.
 
     A second call replaces the handlers of the first; other handlers stay. `clock` is the log file's. Worker number
     `worker` of several `workers` says so in each line, and has a file of its own, `settings.file` with the number
-    behind it: a file has one writer. All of them, and their parent, share the bytes that are allowed.
+    behind it: a file has one writer. All of them, and their parent, share the bytes that are allowed. With
+    less than `least_free_bytes` free, that file lacks lines below WARNING; the audit log lacks none.
     """
     remove()
     formatter = JsonFormatter(worker) if settings.format == "json" else TextFormatter(worker)
     handlers: dict[str, logging.Handler] = {"stderr": logging.StreamHandler(stream or sys.stderr)}
 
-    def rotating(path: str) -> RotatingHandler:
+    def rotating(path: str, least_free_bytes: int = 0) -> RotatingHandler:
         return RotatingHandler(
             _file_of(path, worker),
             period=settings.rotate_when,
@@ -50,12 +52,13 @@ def configure(
             disk_limit_bytes=settings.disk_limit_bytes
             if workers == 1
             else -(-settings.disk_limit_bytes // (workers + 1)),
+            least_free_bytes=least_free_bytes,
             clock=clock,
             report=stream,
         )
 
     if settings.file:
-        handlers["file"] = rotating(settings.file)
+        handlers["file"] = rotating(settings.file, least_free_bytes)
     root = logging.getLogger()
     for name, handler in handlers.items():
         handler.set_name(_MARK + name)

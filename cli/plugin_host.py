@@ -47,7 +47,7 @@ def work(config: str | None, plugin: str, *, redis: str | None, group: str, conc
             f"--group must be letters, digits, _ and -, not {group}", "name it as redis.remote_groups does"
         )
     find_plugins_here()
-    configure(settings.log)
+    configure(settings.log, least_free_bytes=settings.resources.disk_free_bytes)
     named = {found.class_name: found for found in settings.plugins}
     supervision = settings.supervision
     try:

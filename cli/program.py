@@ -51,7 +51,11 @@ def serve(config: str | None, overrides: Mapping[str, object], *, print_settings
     find_plugins_here()
     try:
         with DataFolder(settings.data) as folder:
-            configure(settings.log, workers=settings.workers)
+            configure(
+                settings.log,
+                workers=settings.workers,
+                least_free_bytes=settings.resources.disk_free_bytes,
+            )
             return (Program if settings.workers == 1 else Parent)(settings, folder).run()
     except FolderInUse as error:
         raise CommandFailed(

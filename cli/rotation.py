@@ -19,8 +19,19 @@ from typing import Literal, TextIO
 Period = Literal["midnight", "hour", "never"]
 
 _RETRY_S = 60.0
+LOOK_S = 1.0
+"""Seconds between two looks at the free bytes of the disk."""
 _LABELS = {"midnight": "%Y-%m-%d", "hour": "%Y-%m-%dT%H", "never": "%Y-%m-%d"}
 _OLD = re.compile(r"\.(\d{4}-\d\d-\d\d(?:T\d\d)?)(?:\.(\d+))?")
+
+
+def _free_bytes(folder: Path) -> int | None:
+    """Return the free bytes of the disk with a folder; None if it cannot be looked at."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize
 
 
 class RotatingHandler(logging.Handler):
@@ -33,6 +44,7 @@ class RotatingHandler(logging.Handler):
     either size; a single line is never cut. A link or a device (`/dev/stdout`) is written and never rotated.
     Lines are UTF-8.
 
+    While less than `least_free_bytes` of the disk are free, lines below WARNING are left out; 0 sets no limit.
     `clock` gives seconds since the epoch. `report` is where faults are told.
     """
 
@@ -44,6 +56,8 @@ class RotatingHandler(logging.Handler):
         rotate_bytes: int = 0,
         keep_files: int = 14,
         disk_limit_bytes: int = 0,
+        least_free_bytes: int = 0,
+        free_bytes: Callable[[Path], int | None] = _free_bytes,
         clock: Callable[[], float] = time.time,
         report: TextIO | None = None,
     ) -> None:
@@ -54,6 +68,11 @@ class RotatingHandler(logging.Handler):
         self._longest = min(limits, default=0)
         self._keep_files = keep_files
         self._disk_limit = disk_limit_bytes
+        self._least_free = least_free_bytes
+        self._free_bytes = free_bytes
+        self._looked_at = 0.0
+        self._disk_is_low = False
+        self._left_out = 0
         self._clock = clock
         self._report = report
         self._file: _LogFile | None = None
@@ -63,6 +82,8 @@ class RotatingHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record. A fault of the disk loses the line, nothing else."""
+        if self._least_free and self._is_left_out(record):
+            return
         try:
             line = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
         except Exception:  # noqa: BLE001 - whatever a record's own arguments raise
@@ -78,6 +99,26 @@ class RotatingHandler(logging.Handler):
             if self._lost:
                 self._tell(f"is written again; {self._lost} lines were lost")
                 self._lost = 0
+
+    def _is_left_out(self, record: logging.LogRecord) -> bool:
+        """Return whether a line is left out, for the disk is nearly full; look at that once a second."""
+        now = self._clock()
+        if abs(now - self._looked_at) >= LOOK_S:  # the clock may have been set back
+            self._looked_at = now
+            free = self._free_bytes(self.path.parent)
+            low = free is not None and free < self._least_free
+            if low != self._disk_is_low:
+                self._disk_is_low = low
+                least = f"{self._least_free} bytes of the disk (resources.disk_free_bytes)"
+                if low:
+                    self._tell(f"has less than {least}; lines below WARNING are left out")
+                else:
+                    self._tell(f"has {least} again; {self._left_out} lines were left out")
+                self._left_out = 0
+        if self._disk_is_low and record.levelno < logging.WARNING:
+            self._left_out += 1
+            return True
+        return False
 
     def close(self) -> None:
         """Close the file. A later record opens it again."""

@@ -45,7 +45,12 @@ def serve() -> int:
         raise CommandMisused(
             "serve-worker cannot be run by hand", "start the workers with `chargehand serve --workers N`"
         ) from error
-    configure(settings.log, worker=worker.number, workers=settings.workers)
+    configure(
+        settings.log,
+        worker=worker.number,
+        workers=settings.workers,
+        least_free_bytes=settings.resources.disk_free_bytes,
+    )
     find_plugins_here()
     try:
         program = WorkerProgram(settings, worker, channel)

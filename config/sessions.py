@@ -106,6 +106,12 @@ class AuthSettings(Section):
         "Charge points that nobody has entered: accept them, refuse them, or let them in with the registration "
         "Pending until a person approves them.",
     )
+    unknown_per_day: int = setting(
+        50_000,
+        "Charge points that nobody has entered and that are not known yet which may connect in 24 hours, without proof "
+        'of who they are and with `unknown = "accept"`; more are answered 429. 0 sets no limit.',
+        least=0,
+    )
     applicants_limit: int = setting(
         100, 'Charge points that may wait for approval, with `unknown = "ask"`; others are refused.', least=0
     )
@@ -194,6 +200,11 @@ class SessionSettings(Section):
     )
     keep_offline_s: float = setting(
         604800.0, "Seconds that the session of an offline charge point is kept in memory.", least=0
+    )
+    keep_unbooted: int = setting(
+        1000,
+        "Sessions of offline charge points that have never booted which are kept in memory; of more the oldest go.",
+        least=0,
     )
     identity_chars: int = setting(
         255, "Longest identity of a charge point in characters; a longer one is answered 400.", least=1

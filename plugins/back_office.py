@@ -256,7 +256,9 @@ class BackOffice(Plugin):
 
     @on(ChargePointOnline)
     def online(self, event: ChargePointOnline) -> None:
-        """Store an event of the connection."""
+        """Store an event of the connection, unless the charge point has never booted: anybody can be one."""
+        if self._store.registration(event.charge_point_id) is None:
+            return
         data = {"peer": event.peer, "secure": event.secure}
         self._store.add_event(
             Event(charge_point_id=event.charge_point_id, kind="online", received_at=self._now(), data=data)

@@ -35,6 +35,15 @@ def without_password(text: str) -> str:
     return shown if count else text
 
 
+NAME_CHARS: Final = 100
+"""Characters of a name from elsewhere that are shown in logs, or kept in tables that count."""
+
+
+def shortened(text: str) -> str:
+    """Return a name from elsewhere as it is, or the beginning of a long one and how long it is."""
+    return text if len(text) <= NAME_CHARS else f"{text[:NAME_CHARS]}... ({len(text)} characters)"
+
+
 def escaped(text: str) -> str:
     """Return text on one line, its invisible characters as Python writes them."""
     return INVISIBLE.sub(_escape, text)

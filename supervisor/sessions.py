@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 GIVEN_UP_REMEMBERED = 20
 """Limit of given-up sessions that are listed in the tree."""
 
+KEEP_UNBOOTED = 1000
+"""Default of the setting `sessions.keep_unbooted`."""
 POLL_S = 0.01
 LOOKS = 4
 """Hang checks per `hang_s`."""
@@ -72,6 +74,7 @@ class Sessions:
         keep_offline_s: float,
         close_timeout_s: float,
         close_spread_s: float = 0.0,
+        keep_unbooted: int = KEEP_UNBOOTED,
         registration_of: Callable[[str], Registration | None],
         id_prefix: str,
     ) -> None:
@@ -81,6 +84,7 @@ class Sessions:
         self._keep_offline_s = keep_offline_s
         self._close_timeout_s = close_timeout_s
         self._close_spread_s = close_spread_s
+        self._keep_unbooted = keep_unbooted
         self._registration_of = registration_of
         self._id_prefix = id_prefix
         self._numbers = itertools.count(1)
@@ -108,6 +112,9 @@ class Sessions:
 
     def _new(self, charge_point_id: str, name: str) -> ChargePointCell:
         context = self.context
+        for stranger in self.directory.unbooted_above(self._keep_unbooted):
+            context.observer.count("unbooted_forgotten", stranger.charge_point.id)
+            self.let_go(stranger)
         registration = self._registration_of(charge_point_id)
         charge_point = ChargePoint(charge_point_id, name, context.rules.version.name)
         charge_point.registration = registration

@@ -291,6 +291,7 @@ class Parts:
             self.context,
             self.directory,
             keep_offline_s=settings.sessions.keep_offline_s,
+            keep_unbooted=settings.sessions.keep_unbooted,
             close_timeout_s=settings.sessions.close_timeout_s,
             close_spread_s=settings.sessions.close_spread_s,
             registration_of=self.admission.registration_of,

@@ -158,6 +158,9 @@ class Backup(Resource):
         Query(request)
         if self._busy:
             raise Problem(409, "Busy", "another backup is being made")
+        if self._system.watermarks.disk_is_low:
+            text = "the disk has no room for a copy (resources.disk_free_bytes)"
+            raise Problem(507, "No backup", text)
         self._busy = True
         handed_over = False
         try:

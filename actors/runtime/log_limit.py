@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ...protocol.text import INVISIBLE, escaped
+from ...protocol.text import INVISIBLE, NAME_CHARS, escaped, shortened
 from .failure import attempt
 
 if TYPE_CHECKING:
@@ -61,12 +61,16 @@ class LogLimit:
         *args: object,
         exc_info: object = None,
     ) -> bool:
-        """Write a line, or count it; return whether it was written. Invisible characters in it are escaped.
+        """Write a line, or count it; return whether it was written.
 
+        Invisible characters in it are escaped, and a long subject in it is shortened.
         `reason` is one of few: no charge point may choose it.
         """
         if not logger.isEnabledFor(level):
             return False
+        if len(subject) > NAME_CHARS:
+            subject, whole = shortened(subject), subject
+            args = tuple(subject if argument == whole else argument for argument in args)
         if self._interval_s > 0 and not self._may_write(logger, level, subject, reason):
             return False
         line = attempt(lambda: text % args)  # what stands in it may raise; logging deals with that

@@ -16,6 +16,7 @@ class Directory:
     def __init__(self) -> None:
         self._cells: dict[str, ChargePointCell] = {}
         self._offline: dict[str, float] = {}  # by id, since when; the longest first
+        self._unbooted: dict[str, None] = {}  # those of them that had never booted then, likewise
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -35,10 +36,12 @@ class Directory:
         """Forget a charge point."""
         self._cells.pop(charge_point_id, None)
         self._offline.pop(charge_point_id, None)
+        self._unbooted.pop(charge_point_id, None)
 
     def note_online(self, charge_point_id: str) -> None:
         """Note that a charge point is connected: it is never evicted while it is."""
         self._offline.pop(charge_point_id, None)
+        self._unbooted.pop(charge_point_id, None)
 
     def note_offline(self, charge_point_id: str, now: float) -> None:
         """Note that a charge point is offline since `now`, unless it has a newer connection already."""
@@ -46,6 +49,23 @@ class Directory:
         if cell is not None and cell.newest is None:
             self._offline.pop(charge_point_id, None)
             self._offline[charge_point_id] = now
+            self._unbooted.pop(charge_point_id, None)
+            if cell.charge_point.registration is None:
+                self._unbooted[charge_point_id] = None
+
+    def unbooted_above(self, limit: int) -> list[ChargePointCell]:
+        """Find offline cells that have never booted and have no command, the oldest first, so that `limit` stay.
+
+        Of those that have a command nothing is found any more: somebody knows them.
+        """
+        found: list[ChargePointCell] = []
+        while len(self._unbooted) > limit:
+            charge_point_id = next(iter(self._unbooted))
+            del self._unbooted[charge_point_id]
+            cell = self._cells[charge_point_id]
+            if cell.session.calls is None and cell.charge_point.registration is None:
+                found.append(cell)
+        return found
 
     def offline_since(self, before: float) -> list[ChargePointCell]:
         """Find the cells that went offline before a time and have not come back; costs no more than it finds."""

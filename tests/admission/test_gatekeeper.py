@@ -1,6 +1,7 @@
 """Admission: by path, credentials and subprotocol, within the limits of the server."""
 
 import base64
+import logging
 from types import SimpleNamespace
 
 import gevent
@@ -497,3 +498,77 @@ def test_without_a_subprotocol_in_common_there_is_no_compression(make):
     gatekeeper = make(compressed=["ocpp1.6"], handshake_without_subprotocol="close")
     admission = knock(gatekeeper, **{**OFFERED, "sec-websocket-protocol": "soap"})
     assert (admission.subprotocol, admission.compression) == (None, None)
+
+
+class Applicants:
+    """List of charge points to which anybody gets, and those that are known."""
+
+    decides = False
+
+    def __init__(self, *known):
+        self.known = set(known)
+
+    def is_known(self, charge_point_id):
+        return charge_point_id in self.known
+
+
+@pytest.fixture
+def open_gate(make, sessions):
+    """Make a gatekeeper that lets in whom nobody has entered, two in a day."""
+
+    def open_gate(*known, **auth):
+        gatekeeper = make(auth=AuthSettings(unknown_per_day=2, **auth))
+        gatekeeper._applicants = Applicants(*known)
+        return gatekeeper
+
+    return open_gate
+
+
+def test_so_many_charge_points_that_nobody_has_entered_may_come_in_a_day(open_gate, sessions):
+    gatekeeper = open_gate("CP1")
+    for id_ in ("A", "B"):
+        assert isinstance(knock(gatekeeper, f"/ocpp/{id_}"), Admission)
+    refusal = knock(gatekeeper, "/ocpp/C")
+    assert (refusal.status, refusal.detail) == (429, "auth.unknown_per_day")
+    assert ("unknown_limited", "C") in sessions.counts
+    assert isinstance(knock(gatekeeper), Admission)  # which is known
+    sessions.context.clock.advance(43_200)
+    assert isinstance(knock(gatekeeper, "/ocpp/C"), Admission)
+
+
+def test_one_that_is_here_already_is_no_stranger(open_gate, sessions):
+    gatekeeper = open_gate()
+    sessions.connect("A")
+    for _ in range(5):
+        assert isinstance(knock(gatekeeper, "/ocpp/A"), Admission)
+    assert [isinstance(knock(gatekeeper, f"/ocpp/{id_}"), Admission) for id_ in "BCD"] == [True, True, False]
+
+
+def test_one_with_the_right_password_is_no_stranger(open_gate):
+    gatekeeper = open_gate(credentials={f"CP{number}": "right" for number in range(5)})
+    for number in range(5):
+        headers = {"authorization": basic(f"CP{number}", "right"), "sec_websocket_protocol": "ocpp1.6"}
+        assert isinstance(knock(gatekeeper, f"/ocpp/CP{number}", **headers), Admission)
+
+
+def test_a_conformance_suite_that_reconnects_all_the_time_is_let_in(make, sessions):
+    gatekeeper = make()
+    for _ in range(76):
+        sessions.context.clock.advance(20 / 76)
+        assert isinstance(knock(gatekeeper), Admission)
+
+
+def test_a_flood_of_connections_of_one_charge_point_is_stopped_by_default(make, sessions):
+    gatekeeper, admitted = make(), 0
+    for _ in range(1000):
+        sessions.context.clock.advance(0.01)
+        admitted += isinstance(knock(gatekeeper), Admission)
+    assert admitted == 104  # the burst, and one in two seconds
+
+
+def test_the_log_shows_the_beginning_of_a_long_identity(make, caplog):
+    caplog.set_level(logging.INFO)
+    refusal = Refusal(404, "unknown", identity="x" * 4000)
+    make(identity_chars=4000).handshake_refused("192.0.2.1:1", refusal)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line == f"192.0.2.1:1: charge point {'x' * 100}... (4000 characters): 404 unknown"

@@ -88,3 +88,10 @@ def test_each_charge_point_and_each_type_has_events_of_its_own(events, store):
         for type_ in (WRONG_CREDENTIALS, "HandshakeRefused"):
             events.note(type_, "", identity=identity)
     assert len(stored(store)) == 4
+
+
+def test_of_a_long_identity_and_text_the_beginning_is_stored(events, store):
+    events.note(WRONG_CREDENTIALS, "y" * 9000, identity="x" * 4000, peer="192.0.2.1:1")
+    (event,) = store.events(kind="own_security")
+    assert event.data["identity"] == f"{'x' * 100}... (4000 characters)"
+    assert event.data["info"] == "y" * 500

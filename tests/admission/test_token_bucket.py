@@ -99,3 +99,12 @@ def test_whoever_looked_at_the_clock_earlier_and_comes_later_gives_nobody_a_toke
     bucket = TokenBucket(rate=1, burst=10)
     passed = sum(bucket.take(now) == 0 for _ in range(500) for now in (110.0, 100.0))
     assert passed == 10
+
+
+def test_of_a_long_key_no_more_is_kept_than_of_a_short_one():
+    several = TokenBuckets(rate=1, burst=1)
+    long = "\udc80" + "x" * 4000
+    assert several.take(long, 0.0) == 0
+    assert several.take(long, 0.0) == several.wait_s(long, 0.0) == 1
+    assert several.take(long + "y", 0.0) == 0
+    assert max(map(len, several._buckets)) <= buckets.KEY_CHARS

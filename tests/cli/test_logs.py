@@ -150,3 +150,17 @@ def test_a_device_has_all_of_them(stream):
     logging.getLogger(LOGGER).error("m")
     (handler,) = [one for one in logging.getLogger().handlers if (one.name or "").endswith("file")]
     assert str(handler.path) == "/dev/null"
+
+
+def test_the_audit_log_is_whole_on_a_disk_that_is_nearly_full(stream, tmp_path):
+    log_file, audit_file = tmp_path / "x.log", tmp_path / "audit.jsonl"
+    logs.configure(
+        LogSettings(file=str(log_file), audit_file=str(audit_file)),
+        stream=stream,
+        least_free_bytes=1 << 62,
+    )
+    logging.getLogger(LOGGER).info("history")
+    logging.getLogger(logs.AUDIT).info("changed")
+    logs.remove()
+    assert not log_file.exists() or "history" not in log_file.read_text()
+    assert "changed" in audit_file.read_text()

@@ -375,3 +375,34 @@ def test_without_a_clock_of_ours_the_day_is_today(tmp_path):
     handler.close()
     after = time.strftime("%Y-%m-%d", time.gmtime())
     assert len({f"x.log.{before}", f"x.log.{after}"} & set(files(tmp_path))) == 1
+
+
+def warn(handler, text):
+    handler.handle(logging.LogRecord("x", logging.WARNING, __file__, 1, text, None, None))
+
+
+def test_on_a_disk_that_is_nearly_full_only_warnings_are_written(make, tmp_path, clock, report):
+    free = [100]
+    handler = make(least_free_bytes=100, free_bytes=lambda _: free[0])
+    log(handler, "one")
+    free[0] = 99
+    log(handler, "still within the second")
+    clock.now += 1
+    log(handler, "two")
+    warn(handler, "three")
+    log(handler, "four")
+    clock.now += 1
+    free[0] = 100
+    log(handler, "five")
+    assert files(tmp_path) == {"x.log": "one\nstill within the second\nthree\nfive\n"}
+    first, second = report.getvalue().splitlines()
+    assert "x.log has less than 100 bytes of the disk (resources.disk_free_bytes); lines below W" in first
+    assert second.endswith(
+        "has 100 bytes of the disk (resources.disk_free_bytes) again; 2 lines were left out"
+    )
+
+
+def test_a_disk_that_cannot_be_looked_at_is_written(make, tmp_path):
+    handler = make(least_free_bytes=100, free_bytes=lambda _: None)
+    log(handler, "one")
+    assert files(tmp_path) == {"x.log": "one\n"}

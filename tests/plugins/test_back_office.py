@@ -70,9 +70,16 @@ def test_what_it_only_keeps_is_in_the_store(charge_point, store, clock, action, 
     assert event.data.items() >= PASSIVE[action].items()
 
 
-def test_the_coming_of_a_charge_point_is_in_the_store_too(charge_point, store):
+def test_the_coming_of_a_charge_point_is_in_the_store_too(stage, store):
+    store.register("CP1", "Accepted")
+    stage.connect("CP1")
     (event,) = store.events(kind="online")
     assert event.data == {"peer": "memory", "secure": False}
+
+
+@pytest.mark.usefixtures("charge_point")
+def test_the_coming_of_one_that_has_never_booted_is_not(store):
+    assert store.events(kind="online") == []
 
 
 # Boot and time

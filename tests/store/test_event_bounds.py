@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargehand import Event, MemoryStore
+from chargehand import Event, MemoryStore, StoreError
 from chargehand.actors.runtime import threads
 from chargehand.store import durable
 from chargehand.store.event_bounds import CUT, EventBounds, cut
@@ -89,3 +89,17 @@ values = st.recursive(
 @given(data=st.dictionaries(names, values), size_bytes=st.integers(10, 200))
 def test_what_is_cut_is_never_much_larger_than_it_may_be(data, size_bytes):
     assert len(msgspec.json.encode(cut(data, size_bytes))) <= 8 * size_bytes + 100
+
+
+def test_while_the_disk_is_nearly_full_history_is_refused_and_the_rest_is_stored(store, counted):
+    if isinstance(store, MemoryStore):
+        pytest.skip("memory has no disk")
+    store.hold_events("the disk is nearly full")
+    with pytest.raises(StoreError, match="not stored: the disk is nearly full"):
+        store.add_event(event(1)).wait(LIMIT_S)
+    assert counted == [("stored_event_refused", "CP1")]
+    for kind in ("by_hand", "sign_certificate", "security"):
+        store.add_event(msgspec.structs.replace(event(2), kind=kind)).wait(LIMIT_S)
+    store.hold_events("")
+    store.add_event(event(3)).wait(LIMIT_S)
+    assert sorted(one.data["number"] for one in store.events()) == [2, 2, 2, 3]

@@ -44,6 +44,7 @@ class SessionsHarness:
             context,
             self.directory,
             keep_offline_s=100.0,
+            keep_unbooted=3,
             close_timeout_s=0.05,
             registration_of=self.known.get,
             id_prefix="harness",

@@ -466,3 +466,20 @@ def test_a_status_is_stored_for_the_next_process_when_more_than_its_time_is_new(
     one.call("StatusNotification", payload | {"connectorId": 2, "info": "x" * 5000})
     assert len(stored) == 2, "a huge one is not stored"
     assert 2 in sessions_harness.cell().charge_point.connectors
+
+
+def test_of_strangers_that_have_gone_without_a_boot_a_few_are_kept(sessions_harness):
+    for number in range(10):
+        sessions_harness.connect(f"X{number}").hang_up()
+        sessions_harness.settle()
+    assert [cell.charge_point.id for cell in sessions_harness.directory] == ["X6", "X7", "X8", "X9"]
+    assert sessions_harness.count("unbooted_forgotten") == 6
+
+
+def test_strangers_push_nobody_out_who_has_booted(sessions_harness):
+    sessions_harness.known["CP1"] = Registration.ACCEPTED
+    sessions_harness.connect("CP1").hang_up()
+    for number in range(10):
+        sessions_harness.connect(f"X{number}").hang_up()
+        sessions_harness.settle()
+    assert sessions_harness.cell("CP1") is not None

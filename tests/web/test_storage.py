@@ -127,3 +127,10 @@ def test_a_receiver_that_goes_away_in_the_middle_leaves_nothing_open(tmp_path):
     stream.close()
     assert stream._file.closed
     assert over == [True]
+
+
+def test_a_disk_that_is_nearly_full_gets_no_copy(client, system, settings):
+    system.watermarks.disk_is_low = True
+    reply = client.simulate_post(PATH)
+    assert (reply.status_code, "resources.disk_free_bytes" in reply.json["description"]) == (507, True)
+    assert copies(settings) == []

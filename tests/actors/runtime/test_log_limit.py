@@ -121,3 +121,15 @@ def test_a_line_that_cannot_be_formatted_costs_its_writer_nothing(limit, monkeyp
 def test_invisible_characters_of_a_line_are_escaped(limit, caplog):
     limit.log(logger, logging.INFO, "CP1", "odd", "%s said %s", "CP1", "a\nb\u202ec")
     assert lines_of(caplog) == ["CP1 said a\\nb\\u202ec"]
+
+
+def test_a_long_subject_is_shortened_in_lines_and_tables(limit, clock, caplog):
+    subject = "x" * 4000
+    for _ in range(5):
+        limit.log(logger, logging.INFO, subject, "junk", "%s sent %s", subject, "junk")
+    clock.advance(60.0)
+    shown = f"{'x' * 100}... (4000 characters)"
+    first, *_, summary = lines_of(caplog)
+    assert first == f"{shown} sent junk"
+    assert summary.startswith(f"{shown}: 2 more lines")
+    assert caplog.records[0].args[0] == shown

@@ -1,9 +1,12 @@
 """Charge points by id, and the time for which they have been away."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from chargehand.actors.session.charge_point import ChargePoint
 from chargehand.actors.session.directory import Directory
+from chargehand.protocol.session import Registration
 
 
 class StubCell:
@@ -12,6 +15,7 @@ class StubCell:
     def __init__(self, id_):
         self.charge_point = ChargePoint(id_)
         self.newest = None
+        self.session = SimpleNamespace(calls=None)
 
 
 @pytest.fixture
@@ -81,3 +85,23 @@ def test_the_end_of_an_old_connection_does_not_take_one_away_that_has_a_newer_on
 def test_one_that_is_not_known_cannot_be_away(directory):
     directory.note_offline("x", 1.0)
     assert directory.connected == 3
+
+
+def test_too_many_that_never_booted_are_found_the_oldest_first(directory):
+    for number, id_ in enumerate("abc"):
+        directory.note_offline(id_, number)
+    assert ids(directory.unbooted_above(3)) == []
+    assert ids(directory.unbooted_above(1)) == ["a", "b"]
+    assert ids(directory.unbooted_above(1)) == []
+
+
+def test_one_that_has_booted_or_is_here_or_has_a_command_is_not_among_them(directory):
+    directory.find("a").charge_point.registration = Registration.ACCEPTED
+    directory.find("b").session.calls = object()
+    for id_ in "abc":
+        directory.note_offline(id_, 1.0)
+    directory.note_online("c")
+    assert ids(directory.unbooted_above(0)) == []
+    directory.note_offline("c", 2.0)
+    directory.remove("c")
+    assert ids(directory.unbooted_above(0)) == []
