@@ -118,7 +118,13 @@ setup(
     entry_points={
         "console_scripts": ["chargehand = chargehand.cli.main:main"],
         # Bundled plugins that are off unless the settings name them.
-        "chargehand.plugins": ["webhooks = chargehand.plugins.webhooks:Webhooks"],
-        "chargehand.commands": ["webhooks = chargehand.plugins.webhooks:commands"],
+        "chargehand.plugins": [
+            "watch = chargehand.plugins.watch:Watch",
+            "webhooks = chargehand.plugins.webhooks:Webhooks",
+        ],
+        "chargehand.commands": [
+            "watch = chargehand.plugins.watch:command",
+            "webhooks = chargehand.plugins.webhooks:commands",
+        ],
     },
 )
