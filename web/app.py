@@ -37,7 +37,7 @@ from .commands import CommandResource, Dispatch, Tickets
 from .events import Events, StreamLimit
 from .frames import Frames
 from .guard import Guard
-from .health import HEALTH, LIVE, PROBES, READY, HealthResource, LiveResource, ReadyResource
+from .health import HEALTH, LIVE, PROBES, READY, HealthResource, LiveResource, NodeWatch, ReadyResource
 from .keys import Keys
 from .logins import LOGIN, LoginResource
 from .metrics import METRICS, MetricsResource
@@ -170,9 +170,10 @@ def _add_page(
 
 def _add_probes(app: falcon.App[RawPathRequest, falcon.Response], system: CentralSystem) -> None:
     """Add the routes for those who watch over the node."""
-    app.add_route(HEALTH, HealthResource(system))
+    watch = NodeWatch(system)
+    app.add_route(HEALTH, HealthResource(system, watch))
     app.add_route(LIVE, LiveResource(system))
-    app.add_route(READY, ReadyResource(system))
+    app.add_route(READY, ReadyResource(system, watch))
     app.add_route(METRICS, MetricsResource(system))
 
 

@@ -5,6 +5,8 @@ They speak for the whole node, and wait for nothing but the other worker process
 
 from __future__ import annotations
 
+import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import falcon
@@ -14,12 +16,15 @@ from .resources import INNER, Resource, answer
 from .siblings import PROBE_S, ask_siblings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..system.central_system import CentralSystem
 
 HEALTH, LIVE, READY = PROBES = ("/healthz", "/livez", "/readyz")
 RUNNING = "running"
+NEW_S = 5.0
+"""Seconds that a worker process has after its start until the others can ask it."""
+URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+")
 ONLY_COMMANDS = frozenset({"coordinator", "lease"})
 """Checks without which charge points are served all the same, but sent no commands."""
 
@@ -60,25 +65,62 @@ class NodeHealth(msgspec.Struct, frozen=True):
 
 
 def health_here(system: CentralSystem) -> ProcessHealth:
-    """Return the health of this process."""
+    """Return the health of this process; without addresses, which are not for everybody."""
     return ProcessHealth(
         worker=0 if system.worker is None else system.worker.number,
         connected=sum(known.connected for known in system.charge_points()),
         quarantined=[row["plugin"] for row in system.quarantined()],
-        checks={check.name: CheckView(check.ok, check.reason) for check in system.vitals.checks()},
+        checks={check.name: CheckView(check.ok, shown(check.reason)) for check in system.vitals.checks()},
     )
 
 
-def health_of(system: CentralSystem) -> NodeHealth:
-    """Return the health of this node; asks the other worker processes."""
-    processes = [health_here(system)]
-    processes += [msgspec.json.decode(reply, type=ProcessHealth) for reply in ask_siblings(system, READY)]
-    names = dict.fromkeys(name for process in processes for name in process.checks)
-    checks = {name: _joined(name, processes) for name in names}
-    workers = system.workers()
-    if workers:
-        checks["workers"] = _workers(workers, {process.worker for process in processes})
-    return NodeHealth(processes, checks, sum(view["state"] != RUNNING for view in workers))
+def shown(reason: str) -> str:
+    """Return a reason without the URLs in it: those who ask need no token, and the log has the whole."""
+    return URL.sub("…", reason)
+
+
+class NodeWatch:
+    """Health of a node; remembers which worker processes have answered once.
+
+    Another process is known to the coordinator a moment after its start, at the next renewal of a lease: until then it
+    cannot be asked, and that is no fault of it.
+    """
+
+    def __init__(self, system: CentralSystem, clock: Callable[[], float] = time.monotonic) -> None:
+        self._system = system
+        self._clock = clock
+        self._seen_at: dict[int, float] = {}  # by process that has not answered yet, since when it runs
+        self._met: set[int] = set()
+
+    def health(self) -> NodeHealth:
+        """Return the health of the node; asks the other worker processes."""
+        system = self._system
+        processes = [health_here(system)]
+        processes += [msgspec.json.decode(reply, type=ProcessHealth) for reply in ask_siblings(system, READY)]
+        names = dict.fromkeys(name for process in processes for name in process.checks)
+        checks = {name: _joined(name, processes) for name in names}
+        workers = system.workers()
+        if workers:
+            checks["workers"] = self.check(workers, {process.worker for process in processes})
+        return NodeHealth(processes, checks, sum(view["state"] != RUNNING for view in workers))
+
+    def check(self, workers: Sequence[Any], answered: set[int]) -> CheckView:
+        """Check the worker processes: one that runs has to answer; one that is started again is only named."""
+        now, silent, named = self._clock(), [], []
+        pids = {view["pid"] for view in workers}
+        self._met &= pids
+        self._seen_at = {pid: at for pid, at in self._seen_at.items() if pid in pids}
+        for view in workers:
+            number, pid = view["worker"], view["pid"]
+            if view["state"] != RUNNING:
+                named.append(f"worker {number} is {view['state']}")
+            elif number in answered:
+                self._met.add(pid)
+            elif pid not in self._met and now - self._seen_at.setdefault(pid, now) < NEW_S:
+                named.append(f"worker {number} has just started")
+            else:
+                silent.append(f"worker {number} did not answer within {PROBE_S:g} s")
+        return CheckView(not silent, "; ".join([*silent, *named]))
 
 
 def _joined(name: str, processes: Sequence[ProcessHealth]) -> CheckView:
@@ -95,16 +137,6 @@ def _joined(name: str, processes: Sequence[ProcessHealth]) -> CheckView:
     return CheckView(not failed, "; ".join(reasons))
 
 
-def _workers(workers: Sequence[Any], answered: set[int]) -> CheckView:
-    """Check the worker processes: one that runs has to answer; one that is started again is only named."""
-    silent = [
-        view["worker"] for view in workers if view["state"] == RUNNING and view["worker"] not in answered
-    ]
-    away = [f"worker {view['worker']} is {view['state']}" for view in workers if view["state"] != RUNNING]
-    reasons = [f"worker {number} did not answer within {PROBE_S:g} s" for number in silent]
-    return CheckView(not silent, "; ".join([*reasons, *away]))
-
-
 class LiveResource(Resource):
     """`/livez`."""
 
@@ -118,12 +150,16 @@ class LiveResource(Resource):
 class ReadyResource(Resource):
     """`/readyz`."""
 
+    def __init__(self, system: CentralSystem, watch: NodeWatch) -> None:
+        super().__init__(system)
+        self._watch = watch
+
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Answer 200 if all checks of all processes of the node are ok, else 503; each is named, with its reason."""
         if request.env.get(INNER):
             answer(response, health_here(self._system))
             return
-        health = health_of(self._system)
+        health = self._watch.health()
         answer(response, {"ready": health.ready, "checks": health.checks})
         if not health.ready:
             response.status = falcon.HTTP_503
@@ -134,12 +170,16 @@ class ReadyResource(Resource):
 class HealthResource(Resource):
     """`/healthz`."""
 
+    def __init__(self, system: CentralSystem, watch: NodeWatch) -> None:
+        super().__init__(system)
+        self._watch = watch
+
     def on_get(self, _: falcon.Request, response: falcon.Response) -> None:
         """Answer 200 with `ok` or `degraded`; 503 with `unready` while charge points cannot be served.
 
         `degraded` means plugins in quarantine, a lost lease, or a worker process that is started again.
         """
-        system, health = self._system, health_of(self._system)
+        system, health = self._system, self._watch.health()
         quarantined = sorted({name for process in health.processes for name in process.quarantined})
         degraded = bool(quarantined or health.away or not health.ready)
         view: dict[str, Any] = {

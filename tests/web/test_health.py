@@ -5,13 +5,14 @@ import pytest
 
 from chargehand.system.vitals import Check
 from chargehand.web.health import (
+    NEW_S,
     ONLY_COMMANDS,
     PROBES,
     CheckView,
     NodeHealth,
+    NodeWatch,
     ProcessHealth,
     _joined,
-    _workers,
 )
 
 
@@ -68,14 +69,39 @@ def test_a_check_of_one_worker_process_that_fails_names_it():
     assert _joined("store", [process(1), process(2)]) == CheckView(ok=True, reason="")
 
 
-def test_a_worker_process_that_is_started_again_is_named_and_no_fault():
-    views = [{"worker": 1, "state": "running"}, {"worker": 2, "state": "waiting"}]
-    assert _workers(views, {1}) == CheckView(ok=True, reason="worker 2 is waiting")
+RUNNING, WAITING = (
+    [{"worker": 1, "state": "running", "pid": 11}, {"worker": 2, "state": state, "pid": pid}]
+    for state, pid in (("running", 12), ("waiting", None))
+)
 
 
-def test_a_worker_process_that_runs_and_is_silent_is_a_fault():
-    views = [{"worker": 1, "state": "running"}, {"worker": 2, "state": "running"}]
-    check = _workers(views, {1})
+def test_a_worker_process_that_is_started_again_is_named_and_no_fault(system):
+    assert NodeWatch(system).check(WAITING, {1}) == CheckView(ok=True, reason="worker 2 is waiting")
+
+
+def test_a_worker_process_that_has_answered_once_and_is_silent_is_a_fault(system):
+    watch = NodeWatch(system)
+    assert watch.check(RUNNING, {1, 2}) == CheckView(ok=True, reason="")
+    check = watch.check(RUNNING, {1})
     assert not check.ok
     assert "worker 2 did not answer" in check.reason
     assert not NodeHealth([process(1)], {"workers": check}, 0).ready
+
+
+def test_a_worker_process_has_a_while_after_its_start_until_it_can_be_asked(system):
+    now = [0.0]
+    watch = NodeWatch(system, lambda: now[0])
+    assert watch.check(RUNNING, {1}) == CheckView(ok=True, reason="worker 2 has just started")
+    now[0] = NEW_S
+    assert not watch.check(RUNNING, {1}).ok
+    watch.check(RUNNING, {1, 2})
+    assert not watch.check(RUNNING, {1}).ok
+    again = [RUNNING[0], RUNNING[1] | {"pid": 13}]
+    assert watch.check(again, {1}).ok, "its next life has a while again"
+
+
+def test_addresses_are_not_told_to_everybody(client, failing):
+    failing("store", "cannot be read: postgresql://user@db.example.com:5432/x: refused")
+    told = client.simulate_get("/readyz").json["checks"]["store"]["reason"]
+    assert told == "cannot be read: … refused"
+    assert "example" not in client.simulate_get("/healthz").text
