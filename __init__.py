@@ -194,8 +194,8 @@ if TYPE_CHECKING:
     from .system.variables import VariablesNotSupported as VariablesNotSupported
     from .system.variables import VariablesReport as VariablesReport
     from .transport.tls import TlsError as TlsError
+    from .web.event_views import event_view as event_view
     from .web.server import serve_http as serve_http
-    from .web.views import event_view as event_view
 
 __version__ = "0.2.0"
 
@@ -385,7 +385,7 @@ _MODULES = {
     "VariablesNotSupported": ".system.variables",
     "VariablesReport": ".system.variables",
     "serve_http": ".web.server",
-    "event_view": ".web.views",
+    "event_view": ".web.event_views",
 }
 
 __all__ = [*_MODULES]  # noqa: PLE0604 - the names of the table are strings

@@ -693,11 +693,23 @@ class DurableStore:
         """Log a durable event that has no record here; its id is given to it."""
         return self.event_log.publish(event)
 
-    def events(self, *, charge_point_id: str = "", kind: str = "", limit: int = 100) -> Sequence[Event]:
+    def events(
+        self,
+        *,
+        charge_point_id: str = "",
+        kind: str = "",
+        until: dt.datetime | None = None,
+        skip: int = 0,
+        limit: int = 100,
+    ) -> Sequence[Event]:
         """Return events, newest first. Switches greenlets."""
         query = "SELECT charge_point, kind, received_at, data FROM events"
-        conditions = [("charge_point = ?", charge_point_id), ("kind = ?", kind)]
-        found = select(self._ask, query, conditions, "ORDER BY number DESC", limit)
+        conditions = [
+            ("charge_point = ?", charge_point_id),
+            ("kind = ?", kind),
+            ("received_at <= ?", text(until)),
+        ]
+        found = select(self._ask, query, conditions, "ORDER BY number DESC", limit, skip)
         return records(found, event_of)
 
     # -- Spool -----------------------------------------------------------------------------------

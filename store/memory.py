@@ -593,15 +593,24 @@ class MemoryStore:
         """Log a durable event that has no record here; its id is given to it."""
         return self.event_log.publish(event)
 
-    def events(self, *, charge_point_id: str = "", kind: str = "", limit: int = 100) -> Sequence[Event]:
+    def events(
+        self,
+        *,
+        charge_point_id: str = "",
+        kind: str = "",
+        until: dt.datetime | None = None,
+        skip: int = 0,
+        limit: int = 100,
+    ) -> Sequence[Event]:
         """Return events, newest first."""
         found = (
             event
             for event in reversed(self._events)
             if (not charge_point_id or event.charge_point_id == charge_point_id)
             and (not kind or event.kind == kind)
+            and (until is None or event.received_at <= until)
         )
-        return list(itertools.islice(found, limit))
+        return list(itertools.islice(found, skip, skip + limit))
 
     # -- Spool -----------------------------------------------------------------------------------
 

@@ -503,8 +503,16 @@ class Store(Protocol):
     def publish(self, event: DomainEvent) -> Receipt:
         """Log a durable event that has no record here; its id is given to it."""
 
-    def events(self, *, charge_point_id: str = "", kind: str = "", limit: int = 100) -> Sequence[Event]:
-        """Return events, newest first."""
+    def events(
+        self,
+        *,
+        charge_point_id: str = "",
+        kind: str = "",
+        until: datetime | None = None,
+        skip: int = 0,
+        limit: int = 100,
+    ) -> Sequence[Event]:
+        """Return events, newest first; those received at `until` or before, but for the first `skip` of these."""
 
     # -- Spool -----------------------------------------------------------------------------------
 

@@ -1,16 +1,13 @@
 """Names are the same in Python, over HTTP and on the command line.
 
-The keys of the views, which are the shapes of HTTP and of `--json`, are read out of the functions that make them and
+The members of the views, which are the shapes of HTTP and of `--json`, are
 compared with the fields of the Python objects that they show; so are the columns of exports and the descriptions of
 OpenAPI. The one rule of translation: JSON names another thing by its id under the thing's own name (`charge_point`),
 where Python has the thing there and the id beside it (`charge_point_id`).
 """
 
-import ast
 import inspect
 import re
-import textwrap
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -21,55 +18,81 @@ import chargehand
 from chargehand.actors.session.charge_point import ChargePoint
 from chargehand.cli import charge_points, tickets, transactions
 from chargehand.cli.main import main
+from chargehand.protocol.actions import BootFacts
 from chargehand.protocol.device_model import VariableAccess, VariableCharacteristics
-from chargehand.protocol.energy import Energy
-from chargehand.protocol.events import DomainEvent
+from chargehand.protocol.events import DomainEvent, TransactionUpdated
 from chargehand.protocol.verbs import VERBS
 from chargehand.simulator import ChargePoint as SimulatedChargePoint
 from chargehand.simulator.transactions import Transaction as SimulatedTransaction
 from chargehand.simulator.v201.transactions import StationTransaction
 from chargehand.store.events import EVENTS
-from chargehand.store.records import Applicant
+from chargehand.store.records import Applicant, SecurityProfile
 from chargehand.system import charge_point_list
+from chargehand.system.charge_point_list import ChargePointRow
 from chargehand.system.local_lists import LocalListUpdate
-from chargehand.web import accepted_state, applicants, keys, reports, station_settings, tags, variables, views
+from chargehand.web import (
+    accepted_state,
+    applicants,
+    charge_point_views,
+    event_views,
+    keys,
+    reports,
+    station_settings,
+    tags,
+    ticket_views,
+    transaction_views,
+    variables,
+)
 from chargehand.web.openapi import describe
 
 BY_ID = {"charge_point", "ticket", "bulk"}
 """Things that JSON names by their id, under their own name."""
 
-SHOWN: list[tuple[Callable[..., Any], tuple[type, ...], set[str]]] = [
+SHOWN: list[tuple[type[msgspec.Struct], tuple[type, ...], set[str]]] = [
     # The view, the Python classes that have what it shows, and the keys that only JSON has.
-    (views.summary, (ChargePoint,), set()),
-    (views.stored_summary, (ChargePoint,), set()),
-    # `statuses` are the connectors in words of ours, `open_tickets` those of the system.
-    (views.facts, (ChargePoint,), {"statuses", "open_tickets"}),
-    (views.stored_facts, (ChargePoint,), {"statuses", "open_tickets"}),
-    # What cannot be true about its times depends on settings.
-    (views.transaction, (chargehand.Transaction,), {"doubtful_times"}),
-    (views.stop_figures, (chargehand.StopFigures,), set()),
-    (views.energy, (Energy,), set()),
-    (views.meter_reading, (chargehand.MeterReading,), set()),
-    (views.event, (chargehand.Event,), set()),
-    (views.spooled, (chargehand.Spooled,), set()),
-    (views.outcome, (chargehand.Ticket,), {"error"}),  # code, reason and details of a CALLERROR
-    (views.ticket_facts, (chargehand.Ticket,), set()),
-    (views.bulk_facts, (chargehand.Bulk, chargehand.BulkProgress), set()),
-    (views.bulk_result, (chargehand.BulkResult,), set()),
-    (tags.view, (chargehand.Tag,), set()),
-    (accepted_state.reservation, (chargehand.Reservation,), set()),
-    (accepted_state.profile, (chargehand.ChargingProfile,), set()),
-    (accepted_state.believed, (chargehand.LocalList,), set()),
-    (station_settings.monitor, (chargehand.Monitor,), set()),
-    (station_settings.display_message, (chargehand.DisplayMessage,), set()),
-    (station_settings.network_profile, (chargehand.NetworkProfile,), set()),
-    (accepted_state.sent, (LocalListUpdate,), set()),
-    (applicants.applicant, (Applicant, ChargePoint), set()),
-    (keys.key_facts, (chargehand.Credential,), {"new_key_since"}),  # the time of the one behind it
-    (reports.report, (chargehand.Report,), set()),
-    (reports.part, (chargehand.ReportPart,), set()),
+    # `node` and `worker` say where it is connected, `flags` what is odd, and `since` is the time of a status.
     (
-        variables.variable,
+        ChargePointRow,
+        (ChargePoint, BootFacts, TransactionUpdated),
+        {"connectors", "flags", "heard_at", "node", "worker"},
+    ),
+    # `statuses` are the connectors in words of ours, `open_tickets` those of the system.
+    (
+        charge_point_views.ChargePointView,
+        (ChargePoint, SecurityProfile),
+        {
+            "statuses",
+            "open_tickets",
+            "has_password",
+            "new_key_since",
+            "security_profile",
+            "new_security_profile",
+        },
+    ),
+    # What cannot be true about its times depends on settings.
+    (transaction_views.TransactionView, (chargehand.Transaction,), {"doubtful_times"}),
+    (transaction_views.StopFiguresView, (chargehand.StopFigures,), set()),
+    (transaction_views.MeterReadingView, (chargehand.MeterReading,), set()),
+    (event_views.StoredEvent, (chargehand.Event,), set()),
+    (transaction_views.SpooledView, (chargehand.Spooled,), set()),
+    (ticket_views.Outcome, (chargehand.Ticket,), {"error"}),  # code, reason and details of a CALLERROR
+    (ticket_views.TicketView, (chargehand.Ticket,), {"error"}),
+    (ticket_views.BulkView, (chargehand.Bulk, chargehand.BulkProgress), set()),
+    (ticket_views.BulkResultView, (chargehand.BulkResult,), set()),
+    (tags.TagView, (chargehand.Tag,), set()),
+    (accepted_state.ReservationView, (chargehand.Reservation,), set()),
+    (accepted_state.ChargingProfileView, (chargehand.ChargingProfile,), set()),
+    (accepted_state.LocalListView, (chargehand.LocalList,), set()),
+    (station_settings.MonitorView, (chargehand.Monitor,), set()),
+    (station_settings.DisplayMessageView, (chargehand.DisplayMessage,), set()),
+    (station_settings.NetworkProfileView, (chargehand.NetworkProfile,), set()),
+    (accepted_state.LocalListUpdateView, (LocalListUpdate,), set()),
+    (applicants.ApplicantView, (Applicant, ChargePoint), set()),
+    (keys.KeyView, (chargehand.Credential,), {"new_key_since"}),  # the time of the one behind it
+    (reports.ReportView, (chargehand.Report,), set()),
+    (reports.ReportPartView, (chargehand.ReportPart,), set()),
+    (
+        variables.VariableView,
         (chargehand.StoredVariable, chargehand.VariableName, VariableAccess, VariableCharacteristics),
         {"monitor_ids"},  # monitors are records of their own
     ),
@@ -130,32 +153,9 @@ def fields_of(kind: type) -> set[str]:
     return {name for name in found if not name.startswith("_")}
 
 
-def keys_of(view: Callable[..., Any]) -> set[str]:
-    """Return the keys of the mapping that a view makes, without those of mappings inside it."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(view)))
-    return {key for node in outermost(tree) for key in node} | {
-        target.slice.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Subscript)
-        and isinstance(target.slice, ast.Constant)
-        and isinstance(target.slice.value, str)
-    }
-
-
-def outermost(node: ast.AST) -> Iterator[set[str]]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Dict):
-            yield {
-                key.value
-                for key in child.keys
-                if isinstance(key, ast.Constant) and isinstance(key.value, str)
-            }
-        elif not isinstance(child, ast.ListComp | ast.GeneratorExp | ast.Subscript):
-            if isinstance(child, ast.Assign) and any(isinstance(one, ast.Subscript) for one in child.targets):
-                continue
-            yield from outermost(child)
+def keys_of(view: type[msgspec.Struct]) -> set[str]:
+    """Return the members of a view."""
+    return set(view.__struct_fields__)
 
 
 def public_classes() -> dict[str, type]:
@@ -225,7 +225,7 @@ def names_on_the_command_line() -> dict[str, set[str]]:
 
 @pytest.mark.parametrize(("view", "kinds", "only_json"), SHOWN, ids=lambda one: getattr(one, "__name__", ""))
 def test_the_keys_of_a_view_are_the_fields_of_what_it_shows(
-    view: Callable[..., Any], kinds: tuple[type, ...], only_json: set[str]
+    view: type[msgspec.Struct], kinds: tuple[type, ...], only_json: set[str]
 ) -> None:
     keys = keys_of(view)
     assert keys, "no keys are found in it"
@@ -235,7 +235,7 @@ def test_the_keys_of_a_view_are_the_fields_of_what_it_shows(
 
 
 def test_every_event_has_the_same_members_in_a_stream_as_in_python() -> None:
-    names = inspect.getsource(views.domain_event)
+    names = inspect.getsource(event_views.domain_event)
     translated = dict(re.findall(r'"(\w+)": "(\w+)"', names))
     assert {old: new for old, new in translated.items() if old != f"{new}_id" or new not in BY_ID} == {}
     ids = {
@@ -249,10 +249,10 @@ def test_every_event_has_the_same_members_in_a_stream_as_in_python() -> None:
 
 
 def test_what_is_exported_are_keys_of_the_views() -> None:
-    shown = keys_of(views.transaction) | keys_of(views.energy)
+    shown = keys_of(transaction_views.WholeTransaction)
     assert set(transactions.EXPORTED) | set(transactions.DERIVED) <= shown
     assert set(charge_points.EXPORTED) == set(charge_point_list.FIELDS)
-    assert set(tickets.EXPORTED) <= keys_of(views.ticket_facts) | keys_of(views.outcome)
+    assert set(tickets.EXPORTED) <= keys_of(ticket_views.TicketView)
 
 
 def test_a_simulated_transaction_is_named_as_a_stored_one() -> None:
@@ -263,7 +263,7 @@ def test_a_simulated_transaction_is_named_as_a_stored_one() -> None:
 def test_no_concept_has_two_names() -> None:
     surfaces = [names_in_python(), names_over_http(), names_on_the_command_line()]
     assert all(len(names) > 20 for names in surfaces)
-    former = {(kind.__name__, name) for kind, name in FORMER}
+    former = {(kind.__name__, name) for kind, name in FORMER} | {("view BulkView", "ended")}
     wrong = {
         f"{where}: {name} is called {OTHER_NAMES[name]}"
         for names in surfaces

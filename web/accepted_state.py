@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import falcon
+import msgspec
 
 from ..actors.session.commands import UnknownVersion
 from ..actors.session.tickets import TicketState
-from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, status_of
+from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, SENDING, status_of
+from .operations import AFTER, BEFORE, CHARGE_POINT, Parameter, flag, limit, operation, page, seconds
 from .requests import Problem, Query
-from .resources import COMMAND, DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
-from .views import JSON, encode, outcome
+from .resources import COMMAND, MAX_LIMIT, Resource, answer, paged, viewed
+from .ticket_views import Outcome, outcome
+from .views import Payload, View, members
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,115 +34,208 @@ logger = logging.getLogger(__name__)
 R = TypeVar("R", "Reservation", "ChargingProfile")
 
 
-def reservation(record: Reservation, now: dt.datetime) -> dict[str, Any]:
-    """Show a reservation."""
-    return {
-        "reservation_id": record.id,
-        "charge_point": record.charge_point_id,
-        "connector_id": record.connector_id,
-        "id_tag": record.id_tag,
-        "id_type": record.id_type,
-        "connector_type": record.connector_type,
-        "parent": record.parent,
-        "state": record.state_at(now),
-        "expiry": record.expiry,
-        "accepted_at": record.accepted_at,
-        "transaction_id": record.transaction_id,
-    }
+class ReservationView(View):
+    """Reservation that a charge point accepted."""
+
+    reservation_id: int
+    charge_point: str
+    connector_id: int
+    id_tag: str
+    id_type: str
+    connector_type: str
+    parent: str
+    state: str
+    expiry: dt.datetime
+    accepted_at: dt.datetime
+    transaction_id: int | None
 
 
-def profile(record: ChargingProfile) -> dict[str, Any]:
-    """Show a charging profile as it was sent.
+class ChargingProfileView(View):
+    """Charging profile as it was sent.
 
     `id_tag` is the tag whose transaction it waits for, `source` who else has set it; empty for us.
     """
-    return {
-        "charging_profile_id": record.id,
-        "charge_point": record.charge_point_id,
-        "connector_id": record.connector_id,
-        "purpose": record.purpose,
-        "stack_level": record.stack_level,
-        "transaction_id": record.transaction_id,
-        "id_tag": record.id_tag,
-        "source": record.source,
-        "accepted_at": record.accepted_at,
-        "profile": record.data,
-    }
+
+    charging_profile_id: int
+    charge_point: str
+    connector_id: int
+    purpose: str
+    stack_level: int
+    transaction_id: int | None
+    id_tag: str
+    source: str
+    accepted_at: dt.datetime
+    profile: dict[str, Any]
+
+
+def reservation(record: Reservation, now: dt.datetime) -> ReservationView:
+    """Show a reservation."""
+    return ReservationView(
+        reservation_id=record.id,
+        charge_point=record.charge_point_id,
+        connector_id=record.connector_id,
+        id_tag=record.id_tag,
+        id_type=record.id_type,
+        connector_type=record.connector_type,
+        parent=record.parent,
+        state=record.state_at(now),
+        expiry=record.expiry,
+        accepted_at=record.accepted_at,
+        transaction_id=record.transaction_id,
+    )
+
+
+def profile(record: ChargingProfile) -> ChargingProfileView:
+    """Show a charging profile."""
+    return ChargingProfileView(
+        charging_profile_id=record.id,
+        charge_point=record.charge_point_id,
+        connector_id=record.connector_id,
+        purpose=record.purpose,
+        stack_level=record.stack_level,
+        transaction_id=record.transaction_id,
+        id_tag=record.id_tag,
+        source=record.source,
+        accepted_at=record.accepted_at,
+        profile=record.data,
+    )
+
+
+PAGE_OF_ONE = (CHARGE_POINT, BEFORE, limit())
+"""Parameters of a list, the newest first, that may be that of one charge point."""
 
 
 class Reservations(Resource):
     """`/api/v1/reservations`."""
 
+    @operation(
+        "listReservations", "charging", query=PAGE_OF_ONE, answer=page("reservations", ReservationView)
+    )
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List reservations, the newest first, narrowed by `charge_point`; `more`: there are others."""
+        """List reservations, the newest first."""
         now = dt.datetime.now(dt.UTC)
-        found, more = _newest(self._system.store.collections.reservations, request)
-        answer(response, {"reservations": [reservation(record, now) for record in found], "more": more})
+        found, paging = _newest(self._system.store.collections.reservations, request)
+        answer(response, {"reservations": [reservation(record, now) for record in found], **paging})
 
 
 class ChargingProfilesResource(Resource):
     """`/api/v1/charging-profiles`."""
 
+    @operation(
+        "listChargingProfiles",
+        "charging",
+        query=PAGE_OF_ONE,
+        answer=page("charging_profiles", ChargingProfileView),
+    )
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List charging profiles, the newest first, narrowed by `charge_point`; `more`: there are others."""
-        found, more = _newest(self._system.store.collections.profiles, request)
-        answer(response, {"charging_profiles": [profile(record) for record in found], "more": more})
+        """List charging profiles, the newest first."""
+        found, paging = _newest(self._system.store.collections.profiles, request)
+        answer(response, {"charging_profiles": [profile(record) for record in found], **paging})
 
 
-def _newest(book: Collection[R], request: falcon.Request) -> tuple[list[R], bool]:
-    query = Query(request, "charge_point", "limit")
+def _newest(book: Collection[R], request: falcon.Request) -> tuple[list[R], dict[str, Any]]:
+    query = Query(request, "charge_point", "before", "limit")
     charge_point = query.text("charge_point")
-    records = list(book.of(charge_point) if charge_point else book)
-    records.sort(key=lambda record: record.accepted_at, reverse=True)
-    limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
-    return records[:limit], len(records) > limit
+    return paged(
+        book.of(charge_point) if charge_point else book,
+        query,
+        lambda record: (record.accepted_at, record.charge_point_id, record.id),
+    )
 
 
 DECLINED = 409
 
 
-def believed(record: LocalList) -> dict[str, Any]:
-    """Show the believed contents of a local list; `tags` is id tag (and type) to its facts, as they were sent."""
-    return {
-        "charge_point": record.charge_point_id,
-        "ocpp": record.ocpp,
-        "version": record.version,
-        "certain": record.certain,
-        "last_sent": record.last_sent,
-        "changed_at": record.changed_at,
-        "tags": record.tags,
-    }
+class LocalListView(View):
+    """Believed contents of a local list; `tags` is id tag (and type) to its facts, as they were sent."""
+
+    charge_point: str
+    ocpp: str
+    version: int
+    certain: bool
+    last_sent: int
+    changed_at: dt.datetime
+    tags: dict[str, Payload]
+
+
+class LocalListRow(View):
+    """Local list in a list: `entries` is the number of its tags."""
+
+    charge_point: str
+    ocpp: str
+    version: int
+    certain: bool
+    last_sent: int
+    changed_at: dt.datetime
+    entries: int
 
 
 class LocalLists(Resource):
     """`/api/v1/local-lists`."""
 
+    @operation("listLocalLists", "charging", query=(AFTER, limit()), answer=page("local_lists", LocalListRow))
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List the local lists that charge points are believed to have, by id, without their tags."""
-        Query(request)
-        found = sorted(self._system.store.collections.local_lists, key=lambda one: one.charge_point_id)
-        answer(response, {"local_lists": viewed(map(believed_facts, found))})
+        found, paging = paged(
+            self._system.store.collections.local_lists,
+            Query(request, "after", "limit"),
+            lambda one: (one.charge_point_id,),
+            newest=False,
+        )
+        answer(response, {"local_lists": viewed(map(believed_facts, found)), **paging})
 
 
-def believed_facts(record: LocalList) -> dict[str, Any]:
-    """Show a local list in a list: `entries` is the number of its tags."""
-    shown = believed(record)
-    del shown["tags"]
-    return shown | {"entries": len(record.tags)}
+def believed_facts(record: LocalList) -> LocalListRow:
+    """Show a local list in a list."""
+    return LocalListRow(
+        charge_point=record.charge_point_id,
+        ocpp=record.ocpp,
+        version=record.version,
+        certain=record.certain,
+        last_sent=record.last_sent,
+        changed_at=record.changed_at,
+        entries=len(record.tags),
+    )
 
 
-def sent(update: LocalListUpdate, versions: Mapping[str, Version]) -> dict[str, Any]:
-    """Show an update of a local list and its tickets; `update_type` is null if there was nothing to do."""
-    return {
-        "charge_point": update.charge_point_id,
-        "update_type": update.kind or None,
-        "entries": update.entries,
-        "version": update.version,
-        "in_step": update.in_step,
-        "left_out": update.left_out,
-        "tickets": [outcome(ticket, versions) for ticket in update.tickets],
-        "clear_cache": None if update.cache is None else outcome(update.cache, versions),
-    }
+class LocalListUpdateView(View):
+    """Update of a local list and its tickets; `update_type` is null if there was nothing to do."""
+
+    charge_point: str
+    update_type: str | None
+    entries: int
+    version: int
+    in_step: bool
+    left_out: int
+    tickets: list[Outcome]
+    clear_cache: Outcome | None
+
+
+def believed(record: LocalList) -> LocalListView:
+    """Show the believed contents of a local list."""
+    return LocalListView(
+        charge_point=record.charge_point_id,
+        ocpp=record.ocpp,
+        version=record.version,
+        certain=record.certain,
+        last_sent=record.last_sent,
+        changed_at=record.changed_at,
+        tags=record.tags,
+    )
+
+
+def sent(update: LocalListUpdate, versions: Mapping[str, Version]) -> LocalListUpdateView:
+    """Show an update of a local list and its tickets."""
+    return LocalListUpdateView(
+        charge_point=update.charge_point_id,
+        update_type=update.kind or None,
+        entries=update.entries,
+        version=update.version,
+        in_step=update.in_step,
+        left_out=update.left_out,
+        tickets=[outcome(ticket, versions) for ticket in update.tickets],
+        clear_cache=None if update.cache is None else outcome(update.cache, versions),
+    )
 
 
 class LocalListResource(Resource):
@@ -151,20 +247,38 @@ class LocalListResource(Resource):
         super().__init__(system)
         self._stop = stop
 
+    @operation("getLocalList", "charging", answer=LocalListView)
     def on_get(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
-        """Answer with the believed contents of the local list."""
+        """Show the believed contents of the local list of a charge point."""
         Query(request)
         record = self._system.store.collections.local_lists.get(charge_point)
         if record is None:
             raise Problem(404, "Unknown list", f"nothing is known of a local list of {charge_point}")
         answer(response, believed(record))
 
+    @operation(
+        "pushLocalList",
+        "charging",
+        query=(
+            flag("full", "Send all of it, not the differences"),
+            flag("clear_cache", "Clear the cache of authorizations, too"),
+            Parameter("limit", Annotated[int, msgspec.Meta(ge=1)], "Most tags of a list"),
+            seconds("timeout", "Seconds for each answer", MAX_TIMEOUT_S, DEFAULT_TIMEOUT_S),
+        ),
+        answer=LocalListUpdateView,
+        answers={202: LocalListUpdateView},
+        problems=SENDING
+        | {
+            404: "The charge point is unknown or not connected",
+            409: "The charge point refused or declined it, or a list is on its way to it already",
+        },
+    )
     def on_post(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
-        """Bring the list in step and wait; `full=1` sends all of it, `clear_cache=1` clears the cache too."""
+        """Bring the local list of a charge point in step with the tags, and wait for it."""
         query = Query(request, "full", "clear_cache", "limit", "timeout")
-        limit = self._system.settings.back_office.local_list_limit
+        most = self._system.settings.back_office.local_list_limit
         full, clear_cache = query.flag("full", default=False), query.flag("clear_cache", default=False)
-        limit = query.whole("limit", default=limit, most=max(limit, MAX_LIMIT))
+        most = query.whole("limit", default=most, most=max(most, MAX_LIMIT))
         timeout_s = query.seconds("timeout", default=DEFAULT_TIMEOUT_S, most=MAX_TIMEOUT_S)
         try:
             with self._stop.interrupts():
@@ -172,7 +286,7 @@ class LocalListResource(Resource):
                     charge_point,
                     full=full,
                     clear_cache=clear_cache,
-                    local_list_limit=limit,
+                    local_list_limit=most,
                     timeout_s=timeout_s,
                 )
         except UnknownVersion as error:
@@ -192,11 +306,9 @@ class LocalListResource(Resource):
             if not title and not _accepted(ticket):
                 status, title = DECLINED, "Declined by the charge point"
             if title:
-                view = {"title": title, "description": _why(ticket), **view}
-                break
+                raise Problem(status, title, _why(ticket), **members(view))
         response.status = falcon.code_to_http_status(status)
-        response.data = encode(view)
-        response.content_type = JSON
+        answer(response, view)
 
 
 def _accepted(ticket: Ticket[Any]) -> bool:

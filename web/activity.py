@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -16,6 +16,7 @@ from ..system.activity import (
     inboxes,
     slowest,
 )
+from .operations import NO_WORKER, WORKER, Parameter, operation
 from .requests import Query
 from .resources import INNER, Resource, answer
 from .siblings import ask_siblings
@@ -52,6 +53,18 @@ class ActivityAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class ActivityResource(Resource):
     """`/api/v1/activity`."""
 
+    @operation(
+        "getActivity",
+        "operation",
+        query=(
+            Parameter(
+                "limit", Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS)], "Rows of each list", DEFAULT_ROWS
+            ),
+            WORKER,
+        ),
+        answer=ActivityAnswer,
+        problems=NO_WORKER,
+    )
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Show the busiest charge points, the fullest inboxes, the plugins and the handlers that take long.
 

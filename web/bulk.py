@@ -12,11 +12,13 @@ from ..protocol.verbs import VerbRefused
 from ..system.charge_point_filter import ChargePointFilter
 from ..system.charge_point_list import ChargePointQuery
 from .charge_point_list import LONGEST_S, ChargePointIds
-from .commands import Dispatch, prepared
+from .commands import OPTIONS, Dispatch, prepared
+from .operations import Parameter, limit, listing, operation, seconds
 from .requests import Problem, Query, body_of, decoded, segment
 from .resources import COMMAND, DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
+from .ticket_views import BulkResultView, BulkView, bulk_facts, bulk_result
 from .verbs import note_version, verb_from
-from .views import bulk_facts, bulk_result
+from .views import members
 
 if TYPE_CHECKING:
     from ..actors.session.commands import PreparedCommand
@@ -70,17 +72,29 @@ class BulkFilter(ChargePointFilter, frozen=True, kw_only=True, forbid_unknown_fi
         return ChargePointIds(system, ChargePointQuery(**given))
 
 
+def _no_members() -> msgspec.Raw:
+    return msgspec.Raw(b"{}")
+
+
 class BulkCommand(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Bulk command: to these charge points or those of a filter, an action with its payload or a verb."""
 
     charge_points: tuple[str, ...] | None = None
     filter: BulkFilter | None = None
     action: str = ""
-    payload: msgspec.Raw = msgspec.Raw(b"{}")
+    payload: msgspec.Raw = msgspec.field(default_factory=_no_members)
     version: str = ""
     verb: str = ""
-    members: msgspec.Raw = msgspec.Raw(b"{}")
+    members: msgspec.Raw = msgspec.field(default_factory=_no_members)
     at_most_at_once: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+
+
+class BulkResultsPage(BulkView):
+    """Bulk command with a page of its results; `next` is the `after` of the next page."""
+
+    results: list[BulkResultView]
+    more: bool
+    next: int
 
 
 class BulkResource(Resource):
@@ -93,8 +107,25 @@ class BulkResource(Resource):
         self._stop = stop
         self._dispatch = dispatch
 
+    @operation(
+        "startBulk",
+        "commands",
+        query=OPTIONS,
+        body=BulkCommand,
+        answer=BulkView,
+        status=202,
+        problems={
+            404: "The action or the verb is unknown",
+            422: "A member is wrong, or the payload is invalid",
+            503: "Too many run, or the central system stops",
+        },
+        example={"filter": {"model": "Wallbox*"}, "verb": "reset", "members": {"at_once": False}},
+    )
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Start a bulk command. 202 at once: `Location` leads to it."""
+        """Send a command to many charge points: to these or those of a filter, an action or a verb.
+
+        202 at once: `Location` leads to it.
+        """
         options = self._dispatch.options(Query(request, *Dispatch.OPTIONS))
         given = decoded(body_of(request), BulkCommand, "bulk command")
         chosen = given.charge_points if given.filter is None else given.filter.chosen(self._system)
@@ -122,11 +153,24 @@ class BulkResource(Resource):
             return verb_from(given.verb, bytes(given.members))
         return prepared(self._system, request, given.action, bytes(given.payload), given.version)
 
+    @operation("listBulks", "commands", answer=listing("bulks", BulkView))
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List the bulk commands that run, and the last that have ended, the newest first."""
         Query(request)
         answer(response, {"bulks": [bulk_facts(bulk) for bulk in self._system.bulks()]})
 
+    @operation(
+        "getBulk",
+        "commands",
+        query=(
+            Parameter(
+                "after", Annotated[int, msgspec.Meta(ge=0)], "Number of the last result that is known", 0
+            ),
+            limit(),
+            seconds("wait", "Seconds to wait for a result behind that number", MAX_WAIT_S),
+        ),
+        answer=BulkResultsPage,
+    )
     def on_get_one(self, request: falcon.Request, response: falcon.Response, bulk: str) -> None:
         """Answer with the counts of one, and the results behind the number `after`.
 
@@ -134,13 +178,13 @@ class BulkResource(Resource):
         """
         query = Query(request, "after", "limit", "wait")
         after = query.whole("after", default=0, least=0, most=MOST_RESULTS)
-        limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
+        most = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
         found = self._find(bulk)
         if query.has("wait"):
             wait_s = query.seconds("wait", default=MAX_WAIT_S, most=MAX_WAIT_S)
             with self._stop.interrupts():
                 found.wait_for(after, wait_s)
-        results = found.results(after, limit)
+        results = found.results(after, most)
         shown: list[msgspec.Raw] = []
         size, last = 0, after
         for result, view in zip(
@@ -152,14 +196,17 @@ class BulkResource(Resource):
             shown.append(view)
             last = result.number
         facts = bulk_facts(found)
-        answer(response, facts | {"results": shown, "more": facts["ended"] > last, "next": last})
+        answer(response, members(facts) | {"results": shown, "more": facts.ended > last, "next": last})
 
+    @operation("cancelBulk", "commands", answer=BulkView, status=202, problems={409: "It has ended"})
     def on_delete_one(self, request: falcon.Request, response: falcon.Response, bulk: str) -> None:
         """Send nothing more, and cancel what is not on the wire yet. 202: it ends; 409: it has ended."""
         Query(request)
         found = self._find(bulk)
         if found.done:
-            raise Problem(409, "Not cancelled", f"bulk command {bulk} has ended", **bulk_facts(found))
+            raise Problem(
+                409, "Not cancelled", f"bulk command {bulk} has ended", **members(bulk_facts(found))
+            )
         found.cancel()
         response.status = falcon.HTTP_202
         answer(response, bulk_facts(found))

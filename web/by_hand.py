@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import falcon
 import msgspec
 
+from .operations import LARGEST_ID, NOT_STORED, operation, text
 from .requests import Problem, Query, body_of, decoded, moment
 from .resources import Resource, answer
-from .transactions import LARGEST_ID
-from .views import spooled, transaction
+from .transaction_views import SpooledView, TransactionView, spooled, transaction
 
 if TYPE_CHECKING:
     from ..store.records import Transaction
@@ -44,6 +44,14 @@ class Attachment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class ByHandResource(Resource):
     """`/api/v1/transactions/{id}/close`, and `/api/v1/spool/dead-letters/{number}` with `/reattach`."""
 
+    @operation(
+        "closeTransaction",
+        "transactions",
+        body=Closing,
+        answer=TransactionView,
+        problems=NOT_STORED | {409: "It is closed already", 422: "The figures cannot be"},
+        example={"by": "mk", "reason": "PowerLoss", "meter_stop": 13500},
+    )
     def on_post_close(self, request: falcon.Request, response: falcon.Response, transaction_id: str) -> None:
         """Close a transaction whose stop will not come. 409: it is closed; 422: figures that cannot be."""
         Query(request)
@@ -63,6 +71,15 @@ class ByHandResource(Resource):
         )
         self._answer(response, closed)
 
+    @operation(
+        "reattachDeadLetter",
+        "transactions",
+        body=Attachment,
+        answer=TransactionView,
+        problems=NOT_STORED
+        | {409: "It is no stop and no readings, or cannot be read", 422: "The body is wrong"},
+        example={"transaction_id": 4711, "by": "mk"},
+    )
     def on_post_reattach(self, request: falcon.Request, response: falcon.Response, number: str) -> None:
         """Give a transaction the dead letter that is its stop or its readings. 409: it is neither."""
         Query(request)
@@ -70,6 +87,13 @@ class ByHandResource(Resource):
         found = _number(number, LARGEST_NUMBER, "dead letter")
         self._answer(response, self._system.reattach(found, given.transaction_id, by=given.by))
 
+    @operation(
+        "forgetDeadLetter",
+        "transactions",
+        query=(text("by", "Author of the change, for its event"),),
+        answer=SpooledView,
+        problems=NOT_STORED,
+    )
     def on_delete_letter(self, request: falcon.Request, response: falcon.Response, number: str) -> None:
         """Forget a dead letter for good; `by` says who did it."""
         by = Query(request, "by").text("by") or BY
@@ -81,8 +105,8 @@ class ByHandResource(Resource):
         answer(response, transaction(assessment.assessed(record), assessment.limits))
 
 
-def _number(text: str, most: int, what: str) -> int:
-    known = text.isascii() and text.isdigit() and len(text) <= len(str(most))
-    if not known or not 0 < int(text) <= most:
-        raise Problem(404, f"Unknown {what}", f"there is no {what} {text}")
-    return int(text)
+def _number(given: str, most: int, what: str) -> int:
+    known = given.isascii() and given.isdigit() and len(given) <= len(str(most))
+    if not known or not 0 < int(given) <= most:
+        raise Problem(404, f"Unknown {what}", f"there is no {what} {given}")
+    return int(given)

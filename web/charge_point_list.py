@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode
 
 import msgspec
 
 from ..remote.cluster.coordinator import CoordinatorUnavailable
 from ..system.charge_point_list import FIELDS, FLAGS, ChargePointQuery, ChargePointRow
+from .operations import AFTER, NOTHING, Parameter, flag, limit, operation, seconds, text
 from .requests import Problem, Query
 from .resources import DEFAULT_LIMIT, INNER, MAX_LIMIT, Resource, answer, viewed
 
@@ -27,7 +28,30 @@ MERGED = frozenset({"id", "connected", "heard_at"})
 """Members by which rows of several processes are made one list."""
 
 
-class ChargePointsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+PARAMETERS = (
+    flag("stored", "Those that only the store knows, too"),
+    flag("connected", "Only those that are connected, or only those that are not", default=NOTHING),
+    text("status", "Statuses in any case, separated by commas: one of its connectors has one of these"),
+    text("id", "Pattern of its id: `*` is any text, `?` any character, `[ab]` one of these"),
+    text("ids", "Ids, separated by commas"),
+    text("vendor", "Pattern of its vendor, in any case"),
+    text("model", "Pattern of its model, in any case"),
+    text("firmware", "Pattern of its firmware, in any case"),
+    text("firmware_below", "Firmware before this version; 1.9 is before 1.10"),
+    text("version", "Versions of OCPP, separated by commas"),
+    text("registration", "Pattern of its registration, in any case"),
+    text("flag", f"Flags, separated by commas: {', '.join(FLAGS)}"),
+    seconds("silent_s", "Seconds for which no message has come, or more", LONGEST_S),
+    text("node", "Process of the cluster that has its session"),
+    Parameter("worker", Annotated[int, msgspec.Meta(ge=0)], "Worker process that has its session"),
+    text("q", "Text that id, name, vendor, model, firmware or a serial number contains"),
+    text("fields", "Wanted members of the rows, separated by commas; `id` is always there"),
+    limit(),
+    AFTER,
+)
+
+
+class ChargePointsPage(msgspec.Struct, frozen=True, kw_only=True):
     """Page of charge points in the order of their ids.
 
     `more`: there are others, and `next` is the `after` of their page. `unanswered` names processes of the cluster that
@@ -43,30 +67,31 @@ class ChargePointsAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class ChargePointRows(Resource):
     """`/api/v1/charge-points`."""
 
-    PARAMETERS = (
-        "stored", "connected", "status", "id", "ids", "vendor", "model", "firmware", "firmware_below", "version",
-        "registration", "flag", "silent_s", "node", "worker", "q", "fields", "limit", "after",
-    )  # fmt: skip
-
+    @operation(
+        "listChargePoints",
+        "charge points",
+        query=PARAMETERS,
+        answer=ChargePointsPage,
+    )
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List charge points in the order of their ids, narrowed by the query; of all processes, if there are several.
 
         With `stored=1` also those that only the store knows. `fields` has the wanted members of the rows, separated by
         commas; `id` is always there.
         """
-        query = Query(request, *self.PARAMETERS)
+        query = Query(request, *(parameter.name for parameter in PARAMETERS))
         wanted, fields = query_of(query), _words(query, "fields", FIELDS) or frozenset(FIELDS)
-        limit, after = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT), query.text("after")
+        most, after = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT), query.text("after")
         inner = bool(request.env.get(INNER))
         if inner:  # what only the store knows is told by the process that asks
             wanted = msgspec.structs.replace(wanted, stored=False)
         listed = self._system.charge_point_list
-        rows, more = listed.page(wanted, after=after, limit=limit, fields=fields)
+        rows, more = listed.page(wanted, after=after, limit=most, fields=fields)
         unanswered: list[str] = []
         if self._system.cluster is not None and not inner:
             asked = {**request.params, "fields": ",".join(sorted(fields | MERGED))}
             of_others, more_there, unanswered = _of_others(self._system.cluster, asked)
-            rows, more = merged([*rows, *of_others], limit, more=more or more_there)
+            rows, more = merged([*rows, *of_others], most, more=more or more_there)
         names = [name for name in FIELDS if name in fields or name == "id"]
         shown = viewed({name: getattr(row, name) for name in names} for row in rows)
         next_ = rows[-1].id if more and rows else None
@@ -84,7 +109,7 @@ def _of_others(cluster: Cluster, asked: Mapping[str, Any]) -> tuple[list[ChargeP
     more, unanswered = False, set(others) - replies.keys()
     for node, reply in replies.items():
         try:
-            told = msgspec.json.decode(reply.body, type=ChargePointsAnswer)
+            told = msgspec.json.decode(reply.body, type=ChargePointsPage)
         except msgspec.MsgspecError:  # a problem, or the answer of another release
             unanswered.add(node)
             continue
@@ -171,7 +196,7 @@ def _words(query: Query, name: str, known: Collection[str] = ()) -> frozenset[st
     return words
 
 
-def merged(rows: Iterable[ChargePointRow], limit: int, *, more: bool) -> tuple[list[ChargePointRow], bool]:
+def merged(rows: Iterable[ChargePointRow], most: int, *, more: bool) -> tuple[list[ChargePointRow], bool]:
     """Make one page of those of several processes: of a charge point that several know the connected or latest row."""
     best: dict[str, ChargePointRow] = {}
     for row in rows:
@@ -179,7 +204,7 @@ def merged(rows: Iterable[ChargePointRow], limit: int, *, more: bool) -> tuple[l
         if known is None or _rank(row) > _rank(known):
             best[row.id] = row
     ordered = sorted(best.values(), key=lambda row: row.id)
-    return ordered[:limit], more or len(ordered) > limit
+    return ordered[:most], more or len(ordered) > most
 
 
 def _rank(row: ChargePointRow) -> tuple[bool, float]:

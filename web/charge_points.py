@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import datetime as dt
+from typing import Annotated, Literal
 
 import falcon
 import msgspec
@@ -11,11 +12,15 @@ from ..admission.identity import IdentityRefused, check_identity
 from ..config.keys import read_key
 from ..store.records import Cursor
 from ..system.operations import ChargePointConnected
+from .charge_point_views import ChargePointView, facts, stored_facts
+from .event_views import StoredEvent, event
+from .operations import BEFORE, LARGEST_ID, NOT_STORED, Parameter, flag, limit, operation, page, text
 from .requests import Problem, Query, body_of, decoded
-from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
+from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, paged_by_time, viewed
 from .tags import keep
-from .transactions import LARGEST_ID, paging
-from .views import LINES_OF_JSON, event, facts, meter_reading, stored_facts
+from .transaction_views import MeterReadingView, meter_reading
+from .transactions import paging
+from .views import LINES_OF_JSON, View
 
 
 class NewChargePoint(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -31,12 +36,13 @@ class NewChargePoint(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class ChargePoints(Resource):
     """`/api/v1/charge-points/{id}`; with `/recording` and `/events` its frames and events."""
 
+    @operation("getChargePoint", "charge points", answer=ChargePointView)
     def on_get_one(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """Show one charge point."""
         Query(request)
         answer(response, self._facts(charge_point))
 
-    def _facts(self, charge_point: str) -> dict[str, Any]:
+    def _facts(self, charge_point: str) -> ChargePointView:
         store, known = self._system.store, self._system.charge_point(charge_point)
         if known is not None:
             if known.boot is None or not known.connectors:
@@ -44,7 +50,11 @@ class ChargePoints(Resource):
             view = facts(known, self._system.open_tickets(charge_point))
             if store.others_write and not known.connected:  # it may have told more to another process
                 stored = stored_facts(charge_point, None, store.told(charge_point))
-                view |= {name: stored[name] for name in ("boot", "connectors") if stored[name]}
+                view = msgspec.structs.replace(
+                    view,
+                    boot=view.boot if stored.boot is None else stored.boot,
+                    connectors=stored.connectors or view.connectors,
+                )
         else:
             self._check_stored(charge_point)
             view = stored_facts(charge_point, store.find_registration(charge_point), store.told(charge_point))
@@ -52,12 +62,13 @@ class ChargePoints(Resource):
         unused = None if credential is None or credential.next is None else credential.next.changed_at
         profiles = self._system.security_profiles
         profile = profiles.stored(charge_point)
-        return view | {
-            "has_password": credential is not None,
-            "new_key_since": unused,
-            "security_profile": profiles.least(charge_point),
-            "new_security_profile": None if profile is None else profile.next,
-        }
+        return msgspec.structs.replace(
+            view,
+            has_password=credential is not None,
+            new_key_since=unused,
+            security_profile=profiles.least(charge_point),
+            new_security_profile=None if profile is None else profile.next,
+        )
 
     def _check_stored(self, charge_point: str) -> None:
         """Raise 404 for one that the store does not know."""
@@ -70,6 +81,15 @@ class ChargePoints(Resource):
         ):
             raise Problem(404, "Unknown charge point", f"{charge_point} is not known here")
 
+    @operation(
+        "enterChargePoint",
+        "charge points",
+        body=NewChargePoint,
+        answer=ChargePointView,
+        problems=NOT_STORED
+        | {409: "It is connected", 422: "The body is wrong, or no charge point has such an id"},
+        example={"registration": "Pending", "security_profile": 2},
+    )
     def on_put_one(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """Enter a charge point before it connects, or change the registration of one that is offline.
 
@@ -91,11 +111,17 @@ class ChargePoints(Resource):
         keep(receipts)
         answer(response, self._facts(charge_point))
 
+    @operation(
+        "forgetChargePoint",
+        "charge points",
+        answer=ChargePointView,
+        problems=NOT_STORED | {409: "It is connected"},
+    )
     def on_delete_one(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """Forget one that is away: its registration, password and security profile. Its transactions stay."""
         Query(request)
         view = self._facts(charge_point)
-        credentials = self._system.credentials if view["has_password"] else None
+        credentials = self._system.credentials if view.has_password else None
         profiles = self._system.security_profiles
         try:
             receipt = self._system.forget(charge_point)
@@ -109,6 +135,7 @@ class ChargePoints(Resource):
         keep(receipts)
         answer(response, view)
 
+    @operation("getRecording", "charge points", content={LINES_OF_JSON: str})
     def on_get_recording(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """Show its last frames and events, redacted: lines of JSON, as `chargehand replay` reads them."""
         Query(request)
@@ -118,17 +145,42 @@ class ChargePoints(Resource):
         response.data = record.encode()
         response.content_type = LINES_OF_JSON
 
+    @operation(
+        "listChargePointEvents",
+        "charge points",
+        query=(text("kind", "Only events of this kind: `status`, `boot`, `security`, …"), BEFORE, limit()),
+        answer=page("events", StoredEvent),
+    )
     def on_get_events(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
-        """List the events of a charge point, the newest first, narrowed by `kind`; `more`: there are others."""
-        query = Query(request, "kind", "limit")
-        limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
-        kind = query.text("kind")
-        found = self._system.store.events(charge_point_id=charge_point, kind=kind, limit=limit + 1)
+        """List the stored events of a charge point, the newest first."""
+        query = Query(request, "kind", "before", "limit")
+        kind, store = query.text("kind"), self._system.store
+        found, paging_ = paged_by_time(
+            lambda until, skip, most: store.events(
+                charge_point_id=charge_point, kind=kind, until=until, skip=skip, limit=most
+            ),
+            query,
+            lambda one: one.received_at,
+        )
         if not found and self._system.charge_point(charge_point) is None:
             self._check_stored(charge_point)
-        shown = viewed(event(record) for record in found[:limit])
-        answer(response, {"events": shown, "more": len(found) > limit})
+        answer(response, {"events": viewed(map(event, found)), **paging_})
 
+    @operation(
+        "listMeterReadings",
+        "charge points",
+        query=(
+            Parameter(
+                "connector", Annotated[int, msgspec.Meta(ge=0, le=LARGEST_ID)], "Only of this connector"
+            ),
+            Parameter("since", dt.datetime, "Received at or after this time or day"),
+            Parameter("until", dt.datetime, "Received before this time or day"),
+            flag("all", "Those of transactions, too"),
+            BEFORE,
+            limit(),
+        ),
+        answer=page("meter_readings", MeterReadingView),
+    )
     def on_get_readings(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """List the meter readings of a charge point that belong to no transaction, newest first by receipt.
 
@@ -136,7 +188,7 @@ class ChargePoints(Resource):
         next page.
         """
         query = Query(request, "connector", "since", "until", "all", "before", "limit")
-        limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
+        most = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
         connector = (
             query.whole("connector", default=-1, least=0, most=LARGEST_ID) if query.has("connector") else None
         )
@@ -147,12 +199,12 @@ class ChargePoints(Resource):
             until=query.moment("until"),
             without_transaction=not query.flag("all", default=False),
             before=query.cursor("before"),
-            limit=limit + 1,
+            limit=most + 1,
         )
         if not found and self._system.charge_point(charge_point) is None:
             self._check_stored(charge_point)
-        last = Cursor(found[limit - 1].received_at, found[limit - 1].number) if len(found) > limit else None
-        shown = viewed(meter_reading(one, self._system.versions) for one in found[:limit])
+        last = Cursor(found[most - 1].received_at, found[most - 1].number) if len(found) > most else None
+        shown = viewed(meter_reading(one, self._system.versions) for one in found[:most])
         answer(response, {"meter_readings": shown} | paging(last))
 
 
@@ -164,8 +216,8 @@ def _check_identity(charge_point: str, longest: int) -> None:
         raise Problem(422, "Invalid identity", str(error)) from error
 
 
-def _connected(charge_point: str, text: str) -> Problem:
-    return Problem(409, "Connected", f"{charge_point} is connected: {text}")
+def _connected(charge_point: str, why: str) -> Problem:
+    return Problem(409, "Connected", f"{charge_point} is connected: {why}")
 
 
 class Given(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -174,9 +226,25 @@ class Given(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     password: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
+class PasswordView(View):
+    """Charge point that has a password, or has none any more."""
+
+    charge_point: str
+    has_password: bool
+
+
 class Passwords(Resource):
     """`/api/v1/charge-points/{id}/password`."""
 
+    @operation(
+        "setPassword",
+        "charge points",
+        body=Given,
+        answer=PasswordView,
+        problems=NOT_STORED
+        | {409: "No passwords are kept here", 422: "It is no password, or no charge point has such an id"},
+        example={"password": "hex:00112233445566778899aabbccddeeff"},
+    )
     def on_put(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """Set the password for the next handshake; an open connection goes on."""
         Query(request)
@@ -187,12 +255,18 @@ class Passwords(Resource):
         except ValueError as error:
             raise Problem(422, "Invalid password", str(error)) from error
         keep([receipt])
-        answer(response, {"charge_point": charge_point, "has_password": True})
+        answer(response, PasswordView(charge_point=charge_point, has_password=True))
 
+    @operation(
+        "removePassword",
+        "charge points",
+        answer=PasswordView,
+        problems=NOT_STORED | {409: "No passwords are kept here"},
+    )
     def on_delete(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
-        """Take it away."""
+        """Take the password of a charge point away."""
         Query(request)
         if self._system.store.collections.credentials.get(charge_point) is None:
             raise Problem(404, "No password", f"{charge_point} has no password that could be taken away")
         keep([self._system.credentials.remove(charge_point)])
-        answer(response, {"charge_point": charge_point, "has_password": False})
+        answer(response, PasswordView(charge_point=charge_point, has_password=False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import falcon
 import gevent
@@ -15,9 +15,11 @@ from ..actors.session.tickets import TicketState
 from ..protocol.errors import InvalidPayload
 from ..protocol.verbs import VerbRefused
 from ..store.store import StoreError
+from .operations import BEFORE, CHARGE_POINT, Parameter, flag, limit, operation, page, seconds
 from .requests import CLOSE, Problem, Query, Stopping, body_of, segment
-from .resources import COMMAND, DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
-from .views import JSON, encode, outcome, ticket_facts
+from .resources import COMMAND, Resource, answer, paged, viewed
+from .ticket_views import Outcome, TicketView, outcome, ticket_facts
+from .views import Payload, members, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,10 +55,30 @@ STATUSES = {
 }
 
 
+OPTIONS = (
+    seconds("timeout", "Seconds for the answer", MAX_TIMEOUT_S, DEFAULT_TIMEOUT_S),
+    flag("until_effect", "Wait for the effect, too"),
+    seconds("effect_timeout", "Seconds for the effect; with `until_effect`", MAX_TIMEOUT_S),
+    Parameter(
+        "when_offline", Literal["fail", "queue"], "Queue the command for a charge point that is away", "fail"
+    ),
+    seconds("expires_in", "Seconds for which it may wait to be sent", MAX_EXPIRY_S),
+)
+"""Parameters of all that send commands."""
+WAIT = flag("wait", "Wait for the outcome; by default unless the command may be queued", default=True)
+SENDING = {status: title for status, title in STATUSES.values() if title} | {
+    404: "The charge point is unknown or not connected",
+    410: "Never sent",
+    502: "Sent, but the connection died before the answer; or the answer breaks the contract",
+    503: "The charge point's queue is full, or the central system stops",
+}
+"""Problems of all that send commands."""
+
+
 class Dispatch:
     """Sending for resources: reads the options of a command from the query, and answers with its ticket."""
 
-    OPTIONS = ("timeout", "until_effect", "effect_timeout", "when_offline", "expires_in")
+    OPTIONS = tuple(parameter.name for parameter in OPTIONS)
 
     def __init__(self, system: CentralSystem, stop: Stop) -> None:
         self._system = system
@@ -139,20 +161,19 @@ class Dispatch:
         except Stopping:
             text = "Server is shutting down; the outcome of this command will not be recorded."
             raise Problem(
-                503, "Stopping", text, headers=CLOSE, **outcome(ticket, self._system.versions)
+                503, "Stopping", text, headers=CLOSE, **members(outcome(ticket, self._system.versions))
             ) from None
 
     def _answer(self, response: falcon.Response, ticket: Ticket[Any], more: dict[str, Any]) -> None:
         status, title = status_of(self._system, ticket)
-        view = outcome(ticket, self._system.versions) | more
+        view = members(outcome(ticket, self._system.versions)) | more
+        headers = {} if ticket.settled else {"Location": f"/api/v1/tickets/{segment(ticket.id)}"}
         if title:
             reason = ticket.reason or f"{ticket.action} to {ticket.charge_point_id}"
-            view = {"title": title, "description": reason, **view}
+            raise Problem(status, title, reason, headers=headers, **view)
         response.status = falcon.code_to_http_status(status)
-        response.data = encode(view)
-        response.content_type = JSON
-        if not ticket.settled:
-            response.location = f"/api/v1/tickets/{segment(ticket.id)}"
+        response.set_headers(headers)
+        answer(response, view)
 
 
 class CommandResource(Resource):
@@ -165,6 +186,24 @@ class CommandResource(Resource):
         super().__init__(system)
         self._dispatch = dispatch
 
+    @operation(
+        "sendCommand",
+        "commands",
+        many="actions",
+        query=(
+            Parameter("version", str, "Version of OCPP of the payload; by default that of its connection"),
+            *OPTIONS,
+            WAIT,
+        ),
+        body=Payload,
+        answer=Outcome,
+        answers={202: Outcome},
+        problems=SENDING
+        | {
+            404: "The charge point is unknown or not connected, or the action is unknown",
+            422: "The payload is invalid: `violations` has all that is wrong with it",
+        },
+    )
     def on_post(
         self, request: falcon.Request, response: falcon.Response, charge_point: str, action: str
     ) -> None:
@@ -224,6 +263,11 @@ def _check_readable(body: bytes) -> None:
         raise Problem(400, "Not JSON", f"the body is not readable JSON: {error}") from error
 
 
+def ticket_place(created_at: float, id_: str) -> tuple[Any, ...]:
+    """Return the place of a ticket in a list: by the millisecond of its creation, as it is shown."""
+    return (moment(created_at), id_)
+
+
 CANCEL_S = 5.0
 """Seconds for the session to cancel a command; one that waits for its restart may need longer."""
 POLL_S = 0.01
@@ -239,19 +283,35 @@ class Tickets(Resource):
         super().__init__(system)
         self._stop = stop
 
+    @operation(
+        "listTickets",
+        "commands",
+        query=(CHARGE_POINT, flag("open", "Only those that have not ended"), BEFORE, limit()),
+        answer=page("tickets", TicketView),
+    )
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List open tickets and those that ended last, the newest first; `more`: there are others."""
-        query = Query(request, "charge_point", "open", "limit")
-        limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
-        found = self._system.tickets(query.text("charge_point"), open_only=query.flag("open", default=False))
-        listed = viewed(ticket_facts(ticket, self._system.versions) for ticket in found[:limit])
-        answer(response, {"tickets": listed, "more": len(found) > limit})
+        """List open tickets and those that ended last, the newest first."""
+        query = Query(request, "charge_point", "open", "before", "limit")
+        tickets = self._system.tickets(
+            query.text("charge_point"), open_only=query.flag("open", default=False)
+        )
+        found, paging = paged(tickets, query, lambda ticket: ticket_place(ticket.created_at, ticket.id))
+        listed = viewed(ticket_facts(ticket, self._system.versions) for ticket in found)
+        answer(response, {"tickets": listed, **paging})
 
+    @operation("getTicket", "commands", answer=TicketView)
     def on_get_one(self, request: falcon.Request, response: falcon.Response, ticket: str) -> None:
-        """Answer with the state of one ticket."""
+        """Show one ticket: a command and its outcome."""
         Query(request)
         answer(response, ticket_facts(self._find(ticket), self._system.versions))
 
+    @operation(
+        "cancelTicket",
+        "commands",
+        answer=TicketView,
+        answers={202: TicketView},
+        problems={409: "It is on the wire, or has ended", 503: "The central system stops"},
+    )
     def on_delete_one(self, request: falcon.Request, response: falcon.Response, ticket: str) -> None:
         """Cancel a command that is not sent yet. 202: its session waits for a restart, and is notified then."""
         Query(request)
@@ -261,7 +321,7 @@ class Tickets(Resource):
         self._wait(found)
         if not waited or found.state not in {TicketState.CANCELLED, *WAITING}:
             what = "it is on the wire" if found.open else f"it has ended: {found.state}"
-            raise Problem(409, "Not cancelled", what, **outcome(found, self._system.versions))
+            raise Problem(409, "Not cancelled", what, **members(outcome(found, self._system.versions)))
         response.status = falcon.HTTP_202 if found.open else falcon.HTTP_200
         answer(response, ticket_facts(found, self._system.versions))
 

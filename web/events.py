@@ -12,9 +12,11 @@ import msgspec
 
 from ..store.events import EVENTS
 from ..system.event_stream import WrongCursor, parse
+from .event_views import domain_event
+from .operations import CHARGE_POINT, operation, text
 from .requests import Problem, Query, Stopping
 from .resources import Resource
-from .views import domain_event, encode
+from .views import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,6 +75,13 @@ class Events(Resource):
         self._streams = streams
         self._written: OrderedDict[int, tuple[DomainEvent, bytes]] = OrderedDict()  # by the id of the object
 
+    @operation(
+        "streamEvents",
+        "events",
+        query=(text("kind", "Wanted kinds, separated by commas; all without it"), CHARGE_POINT),
+        content={EVENT_STREAM: str},
+        problems={503: "http.event_streams are open"},
+    )
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Stream events, from now on: `event` is the kind, `data` its JSON.
 

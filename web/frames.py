@@ -17,6 +17,7 @@ import msgspec
 
 from .cluster_proxy import holder
 from .events import EVENT_STREAM, QUIET_S, StreamLimit
+from .operations import operation, text
 from .requests import Problem, Query, Stopping
 from .resources import INNER, Resource, answer
 from .views import JSON, encode
@@ -63,6 +64,17 @@ class Frames(Resource):
         self._stop = stop
         self._streams = streams
 
+    @operation(
+        "followFrames",
+        "charge points",
+        query=(text("after", "`next` of the answer before; from now on without it"),),
+        answer=FramesAnswer,
+        content={EVENT_STREAM: str},
+        problems={
+            409: "sessions.recorder_bytes is 0: nothing is recorded",
+            503: "http.event_streams are open, or its node does not answer",
+        },
+    )
     def on_get(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """Stream the frames of a charge point from now on, or from `Last-Event-ID`; secrets in them are masked.
 

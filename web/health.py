@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from .operations import operation
 from .resources import INNER, Resource, answer
 from .siblings import PROBE_S, ask_siblings
+from .views import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -137,9 +140,35 @@ def _joined(name: str, processes: Sequence[ProcessHealth]) -> CheckView:
     return CheckView(not failed, "; ".join(reasons))
 
 
+class LiveView(View):
+    """Sign of life."""
+
+    live: bool
+
+
+class ReadyView(View):
+    """Checks of the node, by name."""
+
+    ready: bool
+    checks: dict[str, CheckView]
+
+
+class HealthView(View):
+    """Health of the node: `ok`, `degraded` or `unready`; `failing` has the reasons of the checks that fail."""
+
+    status: str
+    connected: int
+    failing: dict[str, str] | UnsetType = UNSET
+    quarantined_plugins: list[str] | UnsetType = UNSET
+    worker: int | UnsetType = UNSET
+    workers: dict[str, int] | UnsetType = UNSET
+    cluster: dict[str, int | bool] | UnsetType = UNSET
+
+
 class LiveResource(Resource):
     """`/livez`."""
 
+    @operation("getLiveness", "health", answer=LiveView, public=True)
     def on_get(self, _: falcon.Request, response: falcon.Response) -> None:
         """Answer 200: whoever answers is alive."""
         answer(response, {"live": True})
@@ -154,6 +183,7 @@ class ReadyResource(Resource):
         super().__init__(system)
         self._watch = watch
 
+    @operation("getReadiness", "health", answer=ReadyView, answers={503: ReadyView}, public=True)
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Answer 200 if all checks of all processes of the node are ok, else 503; each is named, with its reason."""
         if request.env.get(INNER):
@@ -174,6 +204,7 @@ class HealthResource(Resource):
         super().__init__(system)
         self._watch = watch
 
+    @operation("getHealth", "health", answer=HealthView, answers={503: HealthView}, public=True)
     def on_get(self, _: falcon.Request, response: falcon.Response) -> None:
         """Answer 200 with `ok` or `degraded`; 503 with `unready` while charge points cannot be served.
 

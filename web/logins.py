@@ -19,9 +19,11 @@ import falcon
 import msgspec
 
 from ..store.records import PageLogin
+from .operations import NOT_STORED, operation
 from .requests import Problem, Query, body_of, decoded
 from .resources import READ, Resource, answer
 from .tags import keep
+from .views import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,6 +136,15 @@ class GivenToken(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     token: str
 
 
+class LoginView(View):
+    """Caller: name and scope of the token, and until when a login lasts. The name is "open" where none is needed."""
+
+    name: str
+    scope: str
+    login: bool
+    expires_at: dt.datetime | None
+
+
 class LoginResource(Resource):
     """`/api/v1/login`: who asks; log in, with a token for a cookie; log out."""
 
@@ -143,6 +154,7 @@ class LoginResource(Resource):
         super().__init__(system)
         self._guard = guard
 
+    @operation("getLogin", "login", answer=LoginView)
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Show who asks: name and scope of the token, and until when a login lasts.
 
@@ -151,6 +163,14 @@ class LoginResource(Resource):
         Query(request)
         self._show(request, response)
 
+    @operation(
+        "logIn",
+        "login",
+        body=GivenToken,
+        answer=LoginView,
+        problems=NOT_STORED | {409: "The API needs no token", 422: "The body is wrong"},
+        public=True,
+    )
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Log in with `token`: the cookie of the answer stands for it. 401: the token is wrong."""
         Query(request)
@@ -164,6 +184,7 @@ class LoginResource(Resource):
         self._set_cookie(request, response, id_, max(1, math.ceil(left)))
         self._show(request, response)
 
+    @operation("logOut", "login", status=204, problems=NOT_STORED)
     def on_delete(self, request: falcon.Request, response: falcon.Response) -> None:
         """Log out: the login of the cookie ends, everywhere."""
         Query(request)
@@ -177,12 +198,12 @@ class LoginResource(Resource):
         context = request.context
         answer(
             response,
-            {
-                "name": context.caller.name,
-                "scope": context.caller.scope,
-                "login": context.login is not None,
-                "expires_at": None if context.login is None else context.login.expires_at,
-            },
+            LoginView(
+                name=context.caller.name,
+                scope=context.caller.scope,
+                login=context.login is not None,
+                expires_at=None if context.login is None else context.login.expires_at,
+            ),
         )
 
     def _set_cookie(

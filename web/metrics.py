@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from .. import __version__
 from ..protocol.histogram import Histogram
 from ..system.metrics import BOUNDS, FAMILIES, packed, unpacked
+from .operations import WORKER, operation
 from .requests import Query
 from .resources import INNER, Resource, answer
 from .siblings import ask_siblings, only_worker
@@ -94,6 +95,12 @@ class MetricsResource(Resource):
         worker = system.worker
         self._here = ALONE if worker is None else worker.number
 
+    @operation(
+        "getMetrics",
+        "health",
+        query=(WORKER,),
+        content={"text/plain": str, "application/openmetrics-text": str},
+    )
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Answer with the numbers of all worker processes of this node, or of the one that `worker` names.
 

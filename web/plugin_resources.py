@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from ..actors.plugin.resources import (
@@ -11,14 +11,28 @@ from ..actors.plugin.resources import (
     ResourceRequest,
     find_route,
 )
+from .operations import operation
 from .requests import Problem, body_of
 from .resources import READ, SCOPES, Resource, answer
+from .views import Payload
 
 if TYPE_CHECKING:
     import falcon
 
     from ..system.central_system import CentralSystem
     from .requests import Stop
+
+
+OF_PLUGIN: dict[str, Any] = {
+    "answer": Payload,
+    "problems": {
+        404: "There is no such plugin, or it has nothing there",
+        405: "It has no such method",
+        503: "The plugin is out of service",
+        504: "The plugin did not answer in time",
+    },
+    "any_status": True,
+}
 
 
 class PluginResources(Resource):
@@ -30,7 +44,27 @@ class PluginResources(Resource):
         super().__init__(system)
         self._stop = stop
 
+    @operation("getOfPlugin", "plugins", **OF_PLUGIN)
     def on_get(self, request: falcon.Request, response: falcon.Response, name: str, path: str) -> None:
+        """Get a resource of a plugin, which says what it takes and answers."""
+        self._ask(request, response, name, path)
+
+    @operation("postToPlugin", "plugins", body=Payload, **OF_PLUGIN)
+    def on_post(self, request: falcon.Request, response: falcon.Response, name: str, path: str) -> None:
+        """Post to a resource of a plugin, which says what it takes and answers."""
+        self._ask(request, response, name, path)
+
+    @operation("putToPlugin", "plugins", body=Payload, **OF_PLUGIN)
+    def on_put(self, request: falcon.Request, response: falcon.Response, name: str, path: str) -> None:
+        """Put to a resource of a plugin, which says what it takes and answers."""
+        self._ask(request, response, name, path)
+
+    @operation("deleteOfPlugin", "plugins", **OF_PLUGIN)
+    def on_delete(self, request: falcon.Request, response: falcon.Response, name: str, path: str) -> None:
+        """Delete a resource of a plugin."""
+        self._ask(request, response, name, path)
+
+    def _ask(self, request: falcon.Request, response: falcon.Response, name: str, path: str) -> None:
         """Have the plugin answer, within `deadlines.events_s`."""
         cell = self._system.plugin_resources(name)
         if cell is None:
@@ -69,7 +103,3 @@ class PluginResources(Resource):
         except TimeoutError as error:
             raise Problem(504, "Too slow", f"plugin {name}: {error} (deadlines.events_s)") from error
         answer(response, told)
-
-    on_post = on_get
-    on_put = on_get
-    on_delete = on_get

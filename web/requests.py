@@ -1,6 +1,6 @@
 """Strict reading of requests (paths, query parameters, bodies), and problems: the form of every error.
 
-One rule: every error of the API is JSON with a title and a description, falcon's own errors too. A path is routed as
+One rule: every error of the API is a problem of RFC 9457, falcon's own errors too. A path is routed as
 sent and decoded segment by segment: WSGI decodes it first, and so loses which `/` was part of an id.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import contextmanager
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from gevent import get_hub, getcurrent
 
 from ..config.errors import ChargehandError
 from ..store.records import Cursor
-from .views import JSON, encode, violations
+from .views import PROBLEM, encode, violations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 1 << 20
 BODY_TIMEOUT_S = 30.0
+MOST_SKIPPED = 1_000_000
+"""Rows of one time that are told already, at most."""
 
 
 class Stopping(ChargehandError):
@@ -92,11 +95,29 @@ class Problem(falcon.HTTPError):
         self.more = more
 
 
+_NO_LETTERS = re.compile(r"[^a-z0-9]+")
+
+
+def problem(status: int, title: str, detail: str, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Make the members of a problem, RFC 9457. `description` is the name that `detail` had before."""
+    name = _NO_LETTERS.sub("-", title.lower()).strip("-")
+    return {
+        "type": f"urn:chargehand:problem:{name}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "description": detail,
+        **(more or {}),
+    }
+
+
 def write_problem(_: falcon.Request, response: falcon.Response, error: falcon.HTTPError) -> None:
-    """Serialize any HTTP error as JSON, whatever the client accepts."""
-    body = {"title": error.title, "description": error.description or str(error.title)}
-    response.data = encode(body | getattr(error, "more", {}))
-    response.content_type = JSON
+    """Serialize any HTTP error as a problem, whatever the client accepts."""
+    title = str(error.title).removeprefix(f"{error.status_code} ")
+    response.data = encode(
+        problem(error.status_code, title, error.description or title, getattr(error, "more", None))
+    )
+    response.content_type = PROBLEM
 
 
 def report_crash(
@@ -238,6 +259,31 @@ class Query:
         except (ValueError, OverflowError):
             raise _wrong(f"{name} must be the `next` of the page before") from None
 
+    def place(self, name: str) -> tuple[Any, ...] | None:
+        """Read the place of the last row of the page before, from its `next`. None if it is not given."""
+        if name not in self._values:
+            return None
+        try:
+            packed = self._values[name].encode("ascii")
+            return tuple(msgspec.json.decode(urlsafe_b64decode(packed), type=list[str | int]))
+        except ValueError:  # msgspec's and base64's errors are ValueErrors
+            raise self.wrong_place() from None
+
+    def time_and_number(self, name: str) -> tuple[dt.datetime | None, int]:
+        """Read the place of the last row of a list by time: its time, and how many rows of that time are told."""
+        place = self.place(name)
+        if place is None:
+            return None, 0
+        try:
+            at, number = place
+            return dt.datetime.fromisoformat(at).astimezone(dt.UTC), min(max(int(number), 0), MOST_SKIPPED)
+        except (ValueError, TypeError, OverflowError):
+            raise self.wrong_place() from None
+
+    def wrong_place(self) -> Problem:
+        """Make the problem of a cursor that is none."""
+        return _wrong("the cursor must be the `next` of the page before")
+
     def seconds(self, name: str, *, default: float, most: float) -> float:
         """Read a duration above 0."""
         try:
@@ -247,6 +293,11 @@ class Query:
         if not isfinite(value) or not 0 < value <= most:
             raise _wrong(f"{name} must be seconds above 0, at most {most:g}")
         return value
+
+
+def place_text(place: tuple[Any, ...]) -> str:
+    """Write a place in a list as a cursor."""
+    return urlsafe_b64encode(msgspec.json.encode(place)).decode()
 
 
 def moment(text: str) -> dt.datetime:

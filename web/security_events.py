@@ -7,11 +7,14 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from ..store.events import OWN_SECURITY, SECURITY, event_of_record
+from .event_views import domain_event
+from .operations import BEFORE, CHARGE_POINT, NOTHING, flag, limit, operation, page
 from .requests import Query
-from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
-from .views import domain_event
+from .resources import Resource, answer, paged_by_time, viewed
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     import falcon
 
     from ..store.records import Event
@@ -20,21 +23,34 @@ if TYPE_CHECKING:
 class SecurityEventsResource(Resource):
     """`/api/v1/security-events`."""
 
+    @operation(
+        "listSecurityEvents",
+        "events",
+        query=(
+            CHARGE_POINT,
+            flag("own", "Only those of the central system, or only those of charge points", default=NOTHING),
+            BEFORE,
+            limit(),
+        ),
+        answer=page("security_events", dict[str, Any]),
+    )
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List security events, the newest first, of all charge points or of one.
-
-        With `own=1` only those of the central system, with `own=0` those of charge points; `more`: there are others.
-        """
-        query = Query(request, "charge_point", "own", "limit")
-        limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
+        """List security events of charge points and of the central system, the newest first."""
+        query = Query(request, "charge_point", "own", "before", "limit")
         kinds = [SECURITY, OWN_SECURITY]
         if query.has("own"):
             kinds = [OWN_SECURITY if query.flag("own", default=True) else SECURITY]
         charge_point_id, store = query.text("charge_point"), self._system.store
-        lists = (store.events(charge_point_id=charge_point_id, kind=kind, limit=limit + 1) for kind in kinds)
-        found = list(heapq.merge(*lists, key=attrgetter("received_at"), reverse=True))
-        shown: list[Any] = viewed(map(self._view, found[:limit]))
-        answer(response, {"security_events": shown, "more": len(found) > limit})
+
+        def read(until: dt.datetime | None, skip: int, most: int) -> list[Event]:
+            lists = (
+                store.events(charge_point_id=charge_point_id, kind=kind, until=until, limit=skip + most)
+                for kind in kinds
+            )
+            return list(heapq.merge(*lists, key=attrgetter("received_at"), reverse=True))[skip : skip + most]
+
+        found, paging = paged_by_time(read, query, attrgetter("received_at"))
+        answer(response, {"security_events": viewed(map(self._view, found)), **paging})
 
     def _view(self, record: Event) -> dict[str, Any]:
         """Show an event as the stream of events does; the stored record has no id of one."""

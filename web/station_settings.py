@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from .operations import BEFORE, CHARGE_POINT, limit, operation, page
 from .requests import Query
-from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer
+from .resources import Resource, answer, paged
+from .views import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,73 +17,137 @@ if TYPE_CHECKING:
 
     from ..store.collections import Collection
     from ..store.records import DisplayMessage, Monitor, NetworkProfile
-    from ..system.central_system import CentralSystem
 
 
-def monitor(record: Monitor) -> dict[str, Any]:
+class MonitorView(View):
+    """Monitor of a variable."""
+
+    monitor_id: int
+    charge_point: str
+    variable: str
+    kind: str
+    value: float
+    severity: int
+    transaction_only: bool
+    ours: bool
+    accepted_at: dt.datetime
+
+
+def monitor(record: Monitor) -> MonitorView:
     """Show a monitor of a variable."""
-    return {
-        "monitor_id": record.monitor_id,
-        "charge_point": record.charge_point_id,
-        "variable": record.variable,
-        "kind": record.kind,
-        "value": record.value,
-        "severity": record.severity,
-        "transaction_only": record.transaction_only,
-        "ours": record.ours,
-        "accepted_at": record.accepted_at,
-    }
+    return MonitorView(
+        monitor_id=record.monitor_id,
+        charge_point=record.charge_point_id,
+        variable=record.variable,
+        kind=record.kind,
+        value=record.value,
+        severity=record.severity,
+        transaction_only=record.transaction_only,
+        ours=record.ours,
+        accepted_at=record.accepted_at,
+    )
 
 
-def display_message(record: DisplayMessage) -> dict[str, Any]:
+class DisplayMessageView(View):
+    """Message on the displays of a station; `data` is all of it."""
+
+    message_id: int
+    charge_point: str
+    text: str
+    priority: str
+    state: str
+    transaction_id: int | None
+    accepted_at: dt.datetime
+    data: dict[str, Any]
+
+
+def display_message(record: DisplayMessage) -> DisplayMessageView:
     """Show a message on the displays of a station; `data` is all of it."""
-    return {
-        "message_id": record.message_id,
-        "charge_point": record.charge_point_id,
-        "text": record.text,
-        "priority": record.priority,
-        "state": record.state,
-        "transaction_id": record.transaction_id,
-        "accepted_at": record.accepted_at,
-        "data": record.data,
-    }
+    return DisplayMessageView(
+        message_id=record.message_id,
+        charge_point=record.charge_point_id,
+        text=record.text,
+        priority=record.priority,
+        state=record.state,
+        transaction_id=record.transaction_id,
+        accepted_at=record.accepted_at,
+        data=record.data,
+    )
 
 
-def network_profile(record: NetworkProfile) -> dict[str, Any]:
+class NetworkProfileView(View):
+    """Network profile in a slot; `data` is without its secrets."""
+
+    slot: int
+    charge_point: str
+    accepted_at: dt.datetime
+    data: dict[str, Any]
+
+
+def network_profile(record: NetworkProfile) -> NetworkProfileView:
     """Show a network profile in a slot; `data` is without its secrets."""
-    return {
-        "slot": record.slot,
-        "charge_point": record.charge_point_id,
-        "accepted_at": record.accepted_at,
-        "data": record.data,
-    }
+    return NetworkProfileView(
+        slot=record.slot,
+        charge_point=record.charge_point_id,
+        accepted_at=record.accepted_at,
+        data=record.data,
+    )
 
 
-class StationSettings(Resource):
-    """`/api/v1/monitors`, `/api/v1/display-messages` and `/api/v1/network-profiles`."""
+QUERY = (CHARGE_POINT, BEFORE, limit())
 
-    def __init__(self, system: CentralSystem, name: str, view: Callable[[Any], dict[str, Any]]) -> None:
-        super().__init__(system)
-        self._name = name
-        self._view = view
 
+class Monitors(Resource):
+    """`/api/v1/monitors`."""
+
+    @operation("listMonitors", "device model", query=QUERY, answer=page("monitors", MonitorView))
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List records, the newest first, narrowed by `charge_point`; `more`: there are others."""
-        query = Query(request, "charge_point", "limit")
-        charge_point = query.text("charge_point")
-        limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
-        collection: Collection[Any] = getattr(self._system.store.collections, self._name)
-        records = list(collection.of(charge_point) if charge_point else collection)
-        records.sort(key=lambda record: record.accepted_at, reverse=True)
-        shown = [self._view(record) for record in records[:limit]]
-        answer(response, {self._name: shown, "more": len(records) > limit})
+        """List monitors of variables, the newest first."""
+        _list(self._system.store.collections.monitors, request, response, monitor, lambda one: one.monitor_id)
 
 
-def station_settings(system: CentralSystem) -> dict[str, StationSettings]:
-    """Make the resources, by their paths; each is named as its collection."""
-    views: dict[str, Callable[[Any], dict[str, Any]]] = {
-        "monitors": monitor,
-        "display_messages": display_message,
-        "network_profiles": network_profile,
-    }
-    return {name.replace("_", "-"): StationSettings(system, name, view) for name, view in views.items()}
+class DisplayMessages(Resource):
+    """`/api/v1/display-messages`."""
+
+    @operation(
+        "listDisplayMessages",
+        "device model",
+        query=QUERY,
+        answer=page("display_messages", DisplayMessageView),
+    )
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List messages on displays, the newest first."""
+        messages = self._system.store.collections.display_messages
+        _list(messages, request, response, display_message, lambda one: one.message_id)
+
+
+class NetworkProfiles(Resource):
+    """`/api/v1/network-profiles`."""
+
+    @operation(
+        "listNetworkProfiles",
+        "device model",
+        query=QUERY,
+        answer=page("network_profiles", NetworkProfileView),
+    )
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List network profiles that were accepted, the newest first."""
+        profiles = self._system.store.collections.network_profiles
+        _list(profiles, request, response, network_profile, lambda one: one.slot)
+
+
+def _list(
+    collection: Collection[Any],
+    request: falcon.Request,
+    response: falcon.Response,
+    view: Callable[[Any], View],
+    number: Callable[[Any], int],
+) -> None:
+    query = Query(request, "charge_point", "before", "limit")
+    charge_point = query.text("charge_point")
+    found, paging = paged(
+        collection.of(charge_point) if charge_point else collection,
+        query,
+        lambda one: (one.accepted_at, one.charge_point_id, number(one)),
+    )
+    answer(response, {collection.name: [view(one) for one in found], **paging})

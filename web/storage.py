@@ -10,18 +10,22 @@ import logging
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import falcon
+import msgspec
 from gevent import get_hub
 
 from ..store.store import NoBackup, StoreError
 from ..system.by_hand import DeadLetterNotFound
 from ..system.durable_events import RETRY_S, ConsumerElsewhere, EventNotDelivered
+from .event_views import DeadEvent, dead_event
+from .operations import NOT_STORED, Parameter, limit, operation
 from .requests import Problem, Query
 from .resources import DEFAULT_LIMIT, INNER, MAX_LIMIT, Resource, answer, viewed
 from .siblings import OK, problem_of, replies_to
-from .views import dead_event, spooled
+from .transaction_views import SpooledView, spooled
+from .views import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -34,9 +38,44 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+class SpoolPage(View):
+    """Messages that wait, the oldest first, and a page of dead letters; `next` is the number behind which it goes on.
+
+    `dead_events` are events that their consumer could not take; they have numbers of their own.
+    """
+
+    waiting: list[SpooledView]
+    dead_letters: list[SpooledView]
+    dead_events: list[DeadEvent]
+    more: bool
+    next: int | None
+
+
+class Retried(View):
+    """Numbers of the messages that wait again."""
+
+    retried: list[int]
+
+
+class RetriedEvent(View):
+    """Number of the dead event that was delivered."""
+
+    retried: int
+
+
+class ForgottenEvent(View):
+    """Number of the dead event that was forgotten."""
+
+    forgotten: int
+
+
+NUMBER_BEHIND = Parameter("after", Annotated[int, msgspec.Meta(ge=0)], "`next` of the page before", 0)
+
+
 class SpoolResource(Resource):
     """`/api/v1/spool`; with `/retry` and `/{number}/retry` dead letters are redelivered."""
 
+    @operation("getSpool", "spool", query=(NUMBER_BEHIND, limit()), answer=SpoolPage)
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List the messages that wait for redelivery, and the dead letters; the oldest first.
 
@@ -45,30 +84,32 @@ class SpoolResource(Resource):
         their own.
         """
         query = Query(request, "after", "limit")
-        limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
+        most = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
         after = query.whole("after", default=0, least=0, most=2**63 - 1)
         store = self._system.store
-        waiting, dead_letters = store.spooled(limit=limit), store.dead_letters(after=after, limit=limit + 1)
-        more = len(dead_letters) > limit
+        waiting, dead_letters = store.spooled(limit=most), store.dead_letters(after=after, limit=most + 1)
+        more = len(dead_letters) > most
         limits = self._system.assessment.limits
         answer(
             response,
             {
                 "waiting": viewed(spooled(record) for record in waiting),
-                "dead_letters": viewed(spooled(record) for record in dead_letters[:limit]),
+                "dead_letters": viewed(spooled(record) for record in dead_letters[:most]),
                 "dead_events": viewed(
-                    dead_event(letter, limits) for letter in store.event_log.dead_letters(limit=limit)
+                    dead_event(letter, limits) for letter in store.event_log.dead_letters(limit=most)
                 ),
                 "more": more,
-                "next": dead_letters[limit - 1].number if more else None,
+                "next": dead_letters[most - 1].number if more else None,
             },
         )
 
+    @operation("retryAll", "spool", answer=Retried, problems=NOT_STORED)
     def on_post_retry_all(self, request: falcon.Request, response: falcon.Response) -> None:
         """Hand all dead letters to its plugins again."""
         Query(request)
         answer(response, {"retried": self._retry(None)})
 
+    @operation("retryDeadLetter", "spool", answer=Retried, problems=NOT_STORED)
     def on_post_retry(self, request: falcon.Request, response: falcon.Response, number: str) -> None:
         """Hand one message to its plugin again, with the rest of its transaction; 200 when that is durable."""
         Query(request)
@@ -78,6 +119,12 @@ class SpoolResource(Resource):
             raise Problem(404, "Not a dead letter", f"message {number} is no dead letter")
         answer(response, {"retried": retried})
 
+    @operation(
+        "retryDeadEvent",
+        "spool",
+        answer=RetriedEvent,
+        problems=NOT_STORED | {409: "It is not taken, or its consumer does not run in this process"},
+    )
     def on_post_retry_event(self, request: falcon.Request, response: falcon.Response, number: str) -> None:
         """Deliver the event of a dead letter to its consumer once more; 200 when it was taken, 409 if it is not."""
         Query(request)
@@ -101,6 +148,7 @@ class SpoolResource(Resource):
             problem = problem_of(reply)
         raise problem
 
+    @operation("forgetDeadEvent", "spool", answer=ForgottenEvent, problems=NOT_STORED)
     def on_delete_event(self, request: falcon.Request, response: falcon.Response, number: str) -> None:
         """Forget the event of a dead letter for good; 200 when that is durable."""
         Query(request)
@@ -153,8 +201,18 @@ class Backup(Resource):
         self._stop = stop
         self._busy = False
 
+    @operation(
+        "makeBackup",
+        "operation",
+        content={SQLITE: bytes},
+        problems={
+            409: "The store is no file, or another backup is being made",
+            503: "The central system stops",
+            507: "There is no room for it, or it could not be made",
+        },
+    )
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Answer with the file. 409: this store has none, or another copy is being made; 507: no room for it."""
+        """Make a consistent copy of the store's file, and answer with it."""
         Query(request)
         if self._busy:
             raise Problem(409, "Busy", "another backup is being made")

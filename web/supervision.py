@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import gevent
+from msgspec import UNSET, UnsetType
 
+from .operations import NO_WORKER, WORKER, flag, listing, operation
 from .requests import Problem, Query
 from .resources import Resource, answer
 from .siblings import OK, is_inner, only_worker, problem_of, replies_to, views_of_node
-from .views import crash, plugin
+from .views import View, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,9 +28,102 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+class Node(View):
+    """Child in the tree of supervision with the tree below it, or the tree of a worker process."""
+
+    id: str
+    state: str | UnsetType = UNSET
+    restart: str | UnsetType = UNSET
+    restarts: int | UnsetType = UNSET
+    inbox: int | UnsetType = UNSET
+    last_crash: str | UnsetType | None = UNSET
+    strategy: str | UnsetType = UNSET
+    children: list[Node] | UnsetType = UNSET
+
+
+class SupervisionView(View):
+    """Tree of supervision; `workers` are the processes that serve the same ports, if there are several."""
+
+    id: str | UnsetType = UNSET
+    strategy: str | UnsetType = UNSET
+    children: list[Node] | UnsetType = UNSET
+    workers: list[dict[str, Any]] | UnsetType = UNSET
+
+
+class CrashView(View):
+    """Crash of a session; `rows` are those of its flight recorder."""
+
+    charge_point: str
+    time: dt.datetime | None
+    error: str
+    traceback: str
+    rows: list[dict[str, Any]] | UnsetType = UNSET
+    worker: int | UnsetType = UNSET
+
+
+class Breaker(View):
+    """Pair whose circuit breaker is open."""
+
+    charge_point: str
+    action: str
+
+
+class PluginView(View):
+    """State of a plugin. `spool` is the number of messages that wait for it; null if that cannot be read."""
+
+    name: str
+    state: str
+    restart: str
+    restarts: int
+    inbox: int
+    last_crash: str
+    quarantined: bool
+    shadow: bool
+    open_breakers: list[Breaker]
+    spool: int | UnsetType | None = UNSET
+    worker: int | UnsetType = UNSET
+
+
+class ProcessView(View):
+    """Process of the cluster: its lease, and what it holds."""
+
+    node: str
+    lease: bool
+    forwarded_commands: int
+    hosted_commands: int
+    claimed: int
+    worker: int | UnsetType = UNSET
+
+
+class ClusterView(ProcessView):
+    """Processes that share the charge points; `charge_points` is the node of each, if it was asked for."""
+
+    nodes: list[str] | UnsetType = UNSET
+    processes: list[ProcessView] | UnsetType = UNSET
+    charge_points: dict[str, str] | UnsetType = UNSET
+
+
+def plugin(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Show the state of a plugin; `open_breakers` are the pairs whose circuit breaker is open."""
+    rest = {key: value for key, value in row.items() if key not in {"id", "open_breakers"}}
+    pairs = [
+        {"charge_point": charge_point, "action": action} for charge_point, action in row["open_breakers"]
+    ]
+    return {"name": row["id"], **rest, "open_breakers": pairs}
+
+
+def crash(report: Mapping[str, Any], *, rows: bool) -> dict[str, Any]:
+    """Show a crash report, with or without the rows of its flight recorder."""
+    view = {**report, "time": moment(report["time"])}
+    if not rows:
+        del view["rows"]
+    return view
+
+
 class Supervision(Resource):
     """`/api/v1/supervision`."""
 
+    @operation("getSupervision", "operation", query=(WORKER,), answer=SupervisionView, problems=NO_WORKER)
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Show the tree with state, restarts, inbox depth and last crash, of all worker processes.
 
@@ -58,6 +154,13 @@ def _branch(view: Mapping[str, Any]) -> dict[str, Any]:
 class Crashes(Resource):
     """`/api/v1/crashes`."""
 
+    @operation(
+        "listCrashes",
+        "operation",
+        query=(flag("rows", "The rows of their flight recorders, too"), WORKER),
+        answer=listing("crashes", CrashView),
+        problems=NO_WORKER,
+    )
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List the last crashes of sessions, the newest first; with `rows` the rows of their flight recorders.
 
@@ -77,6 +180,7 @@ class Crashes(Resource):
 class CountersResource(Resource):
     """`/api/v1/counters`."""
 
+    @operation("getCounters", "operation", query=(WORKER,), answer=dict[str, Any], problems=NO_WORKER)
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Answer with the sums of all counters of the worker processes; or with those of one, `worker`."""
         only_worker(Query(request, "worker"))
@@ -112,6 +216,13 @@ class Plugins(Resource):
         super().__init__(system)
         self._stop = stop
 
+    @operation(
+        "listPlugins",
+        "operation",
+        query=(WORKER,),
+        answer=listing("plugins", PluginView),
+        problems=NO_WORKER,
+    )
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List the plugins in the order of their start, with the number of messages that wait for each.
 
@@ -137,6 +248,12 @@ class Plugins(Resource):
             logger.warning("the spool cannot be read", exc_info=True)
             return None  # it must not hide the rest
 
+    @operation(
+        "releasePlugin",
+        "operation",
+        answer=PluginView,
+        problems={409: "It is in none", 503: "The central system stops", 504: "It takes long to start"},
+    )
     def on_post_release(self, request: falcon.Request, response: falcon.Response, name: str) -> None:
         """Release a plugin from quarantine in all worker processes, and wait for its start."""
         Query(request)
@@ -150,6 +267,7 @@ class Plugins(Resource):
 
         self._everywhere(request, response, name, release)
 
+    @operation("promotePlugin", "operation", answer=PluginView, problems={409: "It is no shadow"})
     def on_post_promote(self, request: falcon.Request, response: falcon.Response, name: str) -> None:
         """Promote a shadow to answer from now on, in all worker processes."""
         Query(request)
@@ -196,6 +314,13 @@ class Plugins(Resource):
 class Nodes(Resource):
     """`/api/v1/cluster`."""
 
+    @operation(
+        "getCluster",
+        "operation",
+        query=(flag("charge_points", "The node of each charge point, too"),),
+        answer=ClusterView,
+        problems={404: "This process is not part of a cluster"},
+    )
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Name this process, all of the cluster, and with `charge_points=1` who holds which charge point.
 

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import falcon
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from ..config.errors import ChargehandError
 from ..store.collections import tag_key
 from ..store.records import Tag
+from .operations import AFTER, NOT_STORED, flag, limit, operation, page, text
 from .requests import Problem, Query, body_of, decoded, fault_text
-from .resources import Resource, answer, viewed
+from .resources import MAX_LIMIT, Resource, answer, paged, viewed
+from .views import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,50 +85,92 @@ def tag_of(row: Row) -> Tag:
     )
 
 
-def id_type_of(text: str) -> str:
+def id_type_of(given: str) -> str:
     """Return the type of a token in OCPP's spelling. Raises `WrongColumn`."""
-    found = next((one for one in ID_TYPES if one.lower() == text.strip().lower()), None)
+    found = next((one for one in ID_TYPES if one.lower() == given.strip().lower()), None)
     if found is None:
-        raise WrongColumn(f"id_type: must be one of {', '.join(ID_TYPES[1:])}, not {text[:40]!r}")
+        raise WrongColumn(f"id_type: must be one of {', '.join(ID_TYPES[1:])}, not {given[:40]!r}")
     return found
 
 
-def _expiry(text: str | None) -> datetime | None:
-    if text is None:
+def _expiry(given: str | None) -> datetime | None:
+    if given is None:
         return None
     try:
-        at = datetime.fromisoformat(text.strip())
-        if DAY.fullmatch(text.strip()):
+        at = datetime.fromisoformat(given.strip())
+        if DAY.fullmatch(given.strip()):
             at = at.replace(tzinfo=UTC)
         if at.tzinfo is not None:
             return at.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
     wanted = "a day like 2026-12-01, or a time with its offset like 2026-12-01T12:00:00Z"
-    raise WrongColumn(f"expiry: must be {wanted}, not {text[:40]!r}")
+    raise WrongColumn(f"expiry: must be {wanted}, not {given[:40]!r}")
 
 
-def view(tag: Tag) -> dict[str, Any]:
-    """Show a tag as the API also takes it."""
-    return {
-        "id_tag": tag.id_tag,
-        "status": tag.status,
-        "expiry": tag.expiry.isoformat() if tag.expiry is not None else None,
-        "parent": tag.parent,
-        "id_type": tag.id_type,
-        "language": tag.language,
-        "message": tag.message,
-    }
+class TagView(View):
+    """Tag as the API also takes it."""
+
+    id_tag: str
+    status: str
+    expiry: str | None
+    parent: str
+    id_type: str
+    language: str
+    message: str
+
+
+class NewTags(View):
+    """Tags to be entered."""
+
+    tags: list[Row]
+
+
+class Entered(View):
+    """Number of the tags that were entered, or with `check=1` only looked at."""
+
+    entered: int | UnsetType = UNSET
+    checked: int | UnsetType = UNSET
+
+
+def view(tag: Tag) -> TagView:
+    """Show a tag."""
+    return TagView(
+        id_tag=tag.id_tag,
+        status=tag.status,
+        expiry=tag.expiry.isoformat() if tag.expiry is not None else None,
+        parent=tag.parent,
+        id_type=tag.id_type,
+        language=tag.language,
+        message=tag.message,
+    )
+
+
+ID_TYPE = text("id_type", "Type of its token in OCPP 2.0.1, in any case; empty for any")
 
 
 class Tags(Resource):
     """`/api/v1/tags`, with `/{id_tag}` one of them."""
 
+    @operation("listTags", "tags", query=(AFTER, limit(MAX_LIMIT)), answer=page("tags", TagView))
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List all tags."""
-        Query(request)
-        answer(response, {"tags": viewed(map(view, self._system.store.collections.tags))})
+        """List the tags, by tag and type."""
+        query = Query(request, "after", "limit")
+        tags = self._system.store.collections.tags
+        found, paging = paged(
+            tags, query, lambda tag: (tag.id_tag.lower(), tag.id_type), newest=False, default=MAX_LIMIT
+        )
+        answer(response, {"tags": viewed(map(view, found)), **paging})
 
+    @operation(
+        "enterTags",
+        "tags",
+        query=(flag("check", "Only look whether they can be entered"),),
+        body=NewTags,
+        answer=Entered,
+        problems=NOT_STORED | {422: "One is wrong, and none was entered: `rows` says which"},
+        example={"tags": [{"id_tag": "T1", "status": "Accepted", "expiry": "2027-01-01"}]},
+    )
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Enter `{"tags": [...]}`: all of them, or none if one is wrong; with `check=1` only look."""
         check = Query(request, "check").flag("check", default=False)
@@ -133,12 +178,22 @@ class Tags(Resource):
         if not check:
             collection = self._system.store.collections.tags
             keep(collection.put(tag) for tag in tags)
-        answer(response, {"checked" if check else "entered": len(tags)})
+        answer(response, Entered(checked=len(tags)) if check else Entered(entered=len(tags)))
 
+    @operation("getTag", "tags", query=(ID_TYPE,), answer=TagView, problems={422: "There is no such type"})
     def on_get_one(self, request: falcon.Request, response: falcon.Response, id_tag: str) -> None:
-        """Answer with one tag; id tags are compared without case. `id_type` is the type of its token."""
+        """Show one tag; id tags are compared without case. `id_type` is the type of its token."""
         answer(response, view(self._find(id_tag, _id_type(Query(request, "id_type")))))
 
+    @operation(
+        "enterTag",
+        "tags",
+        query=(ID_TYPE,),
+        body=Facts,
+        answer=TagView,
+        problems=NOT_STORED | {422: "The body or the type is wrong"},
+        example={"status": "Blocked"},
+    )
     def on_put_one(self, request: falcon.Request, response: falcon.Response, id_tag: str) -> None:
         """Enter or change a tag; `id_type` is the type of its token."""
         id_type = _id_type(Query(request, "id_type"))
@@ -147,6 +202,13 @@ class Tags(Resource):
         keep([self._system.store.collections.tags.put(tag)])
         answer(response, view(tag))
 
+    @operation(
+        "removeTag",
+        "tags",
+        query=(ID_TYPE,),
+        answer=TagView,
+        problems=NOT_STORED | {422: "There is no such type"},
+    )
     def on_delete_one(self, request: falcon.Request, response: falcon.Response, id_tag: str) -> None:
         """Remove a tag: it is unknown then, which may mean accepted. To refuse it, set its status to Blocked."""
         id_type = _id_type(Query(request, "id_type"))
@@ -189,12 +251,12 @@ def _tags(body: bytes) -> list[Tag]:
             continue
         before = first.setdefault(tag_key(tag.id_tag, tag.id_type), number)
         if before != number:
-            text = f"id_tag: {named(tag.id_tag, tag.id_type)} is in row {before}, too"
-            faults.append({"row": number, "text": text})
+            why = f"id_tag: {named(tag.id_tag, tag.id_type)} is in row {before}, too"
+            faults.append({"row": number, "text": why})
         tags.append(tag)
     if faults:
-        text = f"{len(faults)} of {len(given)} are wrong, and none was entered"
-        raise Problem(422, "Invalid tags", text, rows=faults[:FAULTS_TOLD])
+        why = f"{len(faults)} of {len(given)} are wrong, and none was entered"
+        raise Problem(422, "Invalid tags", why, rows=faults[:FAULTS_TOLD])
     return tags
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..transport.tls import TlsError
+from .operations import NO_WORKER, WORKER, listing, operation
 from .requests import Problem, Query
 from .resources import Resource, answer
 from .siblings import only_worker, views_of_node
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
     import falcon
 
 
+CERTIFICATES = listing("certificates", dict[str, Any], "CertificatesInUse")
+
+
 class Tls(Resource):
     """`/api/v1/tls`, and `/api/v1/tls/reload`."""
 
+    @operation("getTls", "certificates", query=(WORKER,), answer=CERTIFICATES, problems=NO_WORKER)
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List the server's certificates, those of the CAs of clients, and revocation lists.
 
@@ -30,6 +35,15 @@ class Tls(Resource):
         )
         answer(response, {"certificates": merged(views)})
 
+    @operation(
+        "reloadTls",
+        "certificates",
+        answer=CERTIFICATES,
+        problems={
+            409: "There is no TLS",
+            422: "The files cannot be used; the certificates before stay in use",
+        },
+    )
     def on_post_reload(self, request: falcon.Request, response: falcon.Response) -> None:
         """Read the files again, in all worker processes; no connection is lost."""
         Query(request)

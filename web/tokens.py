@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
 from ..store.records import ApiToken
 from .guard import SERVER_TOKEN, token_digest
+from .operations import AFTER, NOT_STORED, limit, operation, page
 from .requests import Problem, Query, body_of, decoded, moment
-from .resources import ADMIN, Resource, answer
+from .resources import ADMIN, Resource, answer, paged
 from .tags import keep
+from .views import View, members
 
 if TYPE_CHECKING:
     import falcon
@@ -30,19 +32,58 @@ class NewToken(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     expires_at: str | None = None
 
 
+class TokenView(View):
+    """Facts of a token; none of them can be read again."""
+
+    name: str
+    scope: str
+    created_at: dt.datetime
+    created_by: str
+    expires_at: dt.datetime | None
+    expired: bool
+
+
+def shown(token: ApiToken) -> TokenView:
+    """Show what may be known of a token."""
+    return TokenView(
+        name=token.name,
+        scope=token.scope,
+        created_at=token.created_at,
+        created_by=token.created_by,
+        expires_at=token.expires_at,
+        expired=token.is_over(dt.datetime.now(dt.UTC)),
+    )
+
+
+class NewTokenView(TokenView):
+    """Token that was made: the answer is the only place where it is seen."""
+
+    token: str
+
+
 class Tokens(Resource):
     """`/api/v1/tokens`, and `/api/v1/tokens/{name}`."""
 
     reads = ADMIN
 
+    @operation("listTokens", "tokens", query=(AFTER, limit()), answer=page("tokens", TokenView))
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List the tokens by name; none of them can be read again."""
-        Query(request)
-        found = sorted(self._system.store.collections.api_tokens, key=lambda token: token.name)
-        answer(response, {"tokens": [shown(token) for token in found]})
+        query = Query(request, "after", "limit")
+        tokens = self._system.store.collections.api_tokens
+        found, paging = paged(tokens, query, lambda token: (token.name,), newest=False)
+        answer(response, {"tokens": [shown(token) for token in found], **paging})
 
+    @operation(
+        "makeToken",
+        "tokens",
+        body=NewToken,
+        answer=NewTokenView,
+        problems=NOT_STORED | {409: "There is one of that name", 422: "The body is wrong"},
+        example={"name": "grafana", "scope": "read", "expires_at": "2027-01-01"},
+    )
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Make one. The answer is the only place where it is seen. 409: there is one of that name."""
+        """Make a token. The answer is the only place where it is seen. 409: there is one of that name."""
         Query(request)
         given = decoded(body_of(request), NewToken, "token")
         tokens, now = self._system.store.collections.api_tokens, dt.datetime.now(dt.UTC)
@@ -64,10 +105,11 @@ class Tokens(Resource):
             created_by=request.context.caller.name,
         )
         keep([tokens.put(token)])
-        answer(response, shown(token) | {"token": text})
+        answer(response, NewTokenView(token=text, **members(shown(token))))
 
+    @operation("revokeToken", "tokens", answer=TokenView, problems=NOT_STORED)
     def on_delete_one(self, request: falcon.Request, response: falcon.Response, name: str) -> None:
-        """Revoke one: it counts for no further request."""
+        """Revoke a token: it counts for no further request."""
         Query(request)
         tokens = self._system.store.collections.api_tokens
         token = tokens.get(name)
@@ -75,15 +117,3 @@ class Tokens(Resource):
             raise Problem(404, "Unknown token", f"there is no token {name}")
         keep([tokens.remove(name)])
         answer(response, shown(token))
-
-
-def shown(token: ApiToken) -> dict[str, Any]:
-    """Show what may be known of a token."""
-    return {
-        "name": token.name,
-        "scope": token.scope,
-        "created_at": token.created_at,
-        "created_by": token.created_by,
-        "expires_at": token.expires_at,
-        "expired": token.is_over(dt.datetime.now(dt.UTC)),
-    }

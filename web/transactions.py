@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import datetime as dt
+from typing import TYPE_CHECKING, Annotated, Any
 
 import falcon
+import msgspec
 
 from ..store.records import Cursor, TransactionFilter
+from .operations import BEFORE, CHARGE_POINT, LARGEST_ID, Parameter, flag, limit, operation, page, text
 from .requests import Problem, Query
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
-from .views import energy, meter_reading, spooled, transaction
+from .transaction_views import (
+    TransactionView,
+    WholeTransaction,
+    meter_reading,
+    spooled,
+    transaction,
+    whole_transaction,
+)
 
 if TYPE_CHECKING:
     from ..store.records import Transaction
 
-LARGEST_ID = 2**31 - 1
+NUMBER = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_ID)]
 DEFAULT_READINGS = 1000
 
 
 class Transactions(Resource):
     """`/api/v1/transactions`, with `/{id}` one of them."""
 
+    @operation(
+        "listTransactions",
+        "transactions",
+        query=(
+            CHARGE_POINT,
+            Parameter("connector", NUMBER, "Only those of this connector"),
+            text("id_tag", "Only those of this id tag"),
+            flag("open", "Only those that go on"),
+            flag("flagged", "Only those that are doubtful"),
+            flag("orphans", "Only those that are open and cannot be going on"),
+            Parameter("since", dt.datetime, "Start received at or after this time or day"),
+            Parameter("until", dt.datetime, "Start received before this time or day"),
+            BEFORE,
+            limit(),
+        ),
+        answer=page("transactions", TransactionView),
+    )
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List transactions, newest first by our time of receipt of the start, narrowed by the query.
 
@@ -40,7 +67,7 @@ class Transactions(Resource):
             "before",
             "limit",
         )
-        limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
+        most = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
         before = self._before(query)
         connector = query.whole("connector", default=1, most=LARGEST_ID) if query.has("connector") else None
         wanted = TransactionFilter(
@@ -53,53 +80,54 @@ class Transactions(Resource):
             since=query.moment("since"),
             until=query.moment("until"),
         )
-        page = self._system.assessment.transactions(wanted, before=before, limit=limit)
+        page = self._system.assessment.transactions(wanted, before=before, limit=most)
         shown = viewed(self._view(one) for one in page)
         answer(response, {"transactions": shown} | paging(page.next))
 
     def _before(self, query: Query) -> Cursor | None:
         """Read the place where a page begins: `next` of the page before, or the id of its last transaction."""
-        text = query.text("before")
-        if not _is_number(text):
+        given = query.text("before")
+        if not _is_number(given):
             return query.cursor("before")
-        last = self._system.store.transaction(int(text)) if 0 < int(text) <= LARGEST_ID else None
+        last = self._system.store.transaction(int(given)) if 0 < int(given) <= LARGEST_ID else None
         if last is None:
-            raise Problem(400, "Bad query", f"before: there is no transaction {text}")
+            raise Problem(400, "Bad query", f"before: there is no transaction {given}")
         return Cursor(last.start_received_at, last.id)
 
-    def _view(self, record: Transaction) -> dict[str, Any]:
+    def _view(self, record: Transaction) -> TransactionView:
         return transaction(record, self._system.assessment.limits)
 
+    @operation("getTransaction", "transactions", query=(limit(DEFAULT_READINGS),), answer=WholeTransaction)
     def on_get_one(self, request: falcon.Request, response: falcon.Response, transaction_id: str) -> None:
-        """Answer with one transaction, its first meter readings by receipt, and its dead letters.
+        """Show one transaction, its first meter readings by receipt, and its dead letters.
 
         `connector_readings` came from its connector while it was open, and name no transaction. `more_readings`,
         `more_connector_readings`, `more_dead_letters`: there are others.
         """
-        limit = Query(request, "limit").whole("limit", default=DEFAULT_READINGS, most=MAX_LIMIT)
+        most = Query(request, "limit").whole("limit", default=DEFAULT_READINGS, most=MAX_LIMIT)
         found, store = self._find(transaction_id), self._system.store
         known, derived = self._system.assessment.known(found)
-        readings = store.meter_readings(found.id, charge_point_id=found.charge_point_id, limit=limit + 1)
+        readings = store.meter_readings(found.id, charge_point_id=found.charge_point_id, limit=most + 1)
         unnamed = store.readings_of(
             found.charge_point_id,
             connector_id=found.connector_id,
             since=found.start_received_at,
             until=found.stop_received_at,
-            limit=limit + 1,
+            limit=most + 1,
         )
-        dead_letters = store.transaction_dead_letters(found.id, limit=limit + 1)
+        dead_letters = store.transaction_dead_letters(found.id, limit=most + 1)
         versions = self._system.versions
-        view = (
-            self._view(known)
-            | energy(derived)
-            | {
-                "meter_readings": viewed(meter_reading(one, versions) for one in readings[:limit]),
-                "more_readings": len(readings) > limit,
-                "connector_readings": viewed(meter_reading(one, versions) for one in unnamed[:limit]),
-                "more_connector_readings": len(unnamed) > limit,
-                "dead_letters": viewed(spooled(one) for one in dead_letters[:limit]),
-                "more_dead_letters": len(dead_letters) > limit,
-            }
+        shown: list[list[Any]] = [
+            viewed(meter_reading(one, versions) for one in readings[:most]),
+            viewed(meter_reading(one, versions) for one in unnamed[:most]),
+            viewed(spooled(one) for one in dead_letters[:most]),
+        ]
+        view = whole_transaction(
+            self._view(known),
+            derived,
+            readings=(shown[0], len(readings) > most),
+            connector_readings=(shown[1], len(unnamed) > most),
+            dead_letters=(shown[2], len(dead_letters) > most),
         )
         answer(response, view)
 
@@ -116,5 +144,5 @@ def paging(next_: Cursor | None) -> dict[str, Any]:
     return {"more": next_ is not None, "next": None if next_ is None else str(next_)}
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_ID))
+def _is_number(given: str) -> bool:
+    return given.isascii() and given.isdigit() and len(given) <= len(str(LARGEST_ID))

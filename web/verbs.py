@@ -9,10 +9,12 @@ import msgspec
 
 from ..actors.session.commands import UnknownVersion
 from ..protocol.verbs import UnknownVerb, read_verb
-from .commands import Dispatch
+from .commands import OPTIONS, SENDING, WAIT, Dispatch
+from .operations import operation
 from .requests import Problem, Query, body_of, fault_text
 from .resources import COMMAND, Resource
-from .views import request_of
+from .ticket_views import Sent, request_of
+from .views import Payload
 
 if TYPE_CHECKING:
     from ..actors.session.tickets import Ticket
@@ -30,6 +32,20 @@ class VerbResource(Resource):
         super().__init__(system)
         self._dispatch = dispatch
 
+    @operation(
+        "sendVerb",
+        "commands",
+        many="verbs",
+        query=(*OPTIONS, WAIT),
+        body=Payload,
+        answer=Sent,
+        answers={202: Sent},
+        problems=SENDING
+        | {
+            404: "The charge point is unknown or not connected, or the verb or the transaction is unknown",
+            422: "A member is wrong, or the charge point's version of OCPP has no message for it",
+        },
+    )
     def on_post(
         self, request: falcon.Request, response: falcon.Response, charge_point: str, verb: str
     ) -> None:

@@ -10,7 +10,7 @@ from chargehand.cli.certificates import NAME
 from chargehand.cli.main import main
 from chargehand.plugins.authority import Authority
 from chargehand.system import certificates
-from chargehand.web.openapi import CERTIFICATE_STATES
+from chargehand.web.certificates import CERTIFICATE_STATES
 
 INSTALLED = {
     "charge_point": "CP1",

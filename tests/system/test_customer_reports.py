@@ -8,7 +8,7 @@ import pytest
 
 from chargehand import CentralSystem, Settings
 from chargehand.simulator.client import Client
-from chargehand.web.views import facts
+from chargehand.web.charge_point_views import facts
 
 SECRET = "eMAID-of-a-person"
 TIME = "2026-01-01T00:00:00Z"

@@ -9,7 +9,7 @@ from chargehand import Settings, v16
 from chargehand.actors.runtime import threads
 from chargehand.simulator.client import Client
 from chargehand.store.sqlite import SqliteStore
-from chargehand.web.views import stored_facts
+from chargehand.web.charge_point_views import stored_facts
 
 from ..hub import until
 from ..in_process import system_with
@@ -66,9 +66,7 @@ def test_what_was_told_before_is_shown_of_one_that_is_away(open_store):
         pass
     store = open_store()
     shown = stored_facts("CP1", store.registration("CP1"), store.told("CP1"))
-    encoded = msgspec.json.decode(
-        msgspec.json.encode({"boot": shown["boot"], "connectors": shown["connectors"]})
-    )
+    encoded = msgspec.json.decode(msgspec.json.encode({"boot": shown.boot, "connectors": shown.connectors}))
     assert encoded["boot"]["firmwareVersion"] == "9.9"
     assert [one["connectorId"] for one in encoded["connectors"]] == [0, 2, 10]
-    assert [(one["evse"], one["connector"]) for one in shown["statuses"]] == [(0, 0), (2, 1), (10, 1)]
+    assert [(one.evse, one.connector) for one in shown.statuses] == [(0, 0), (2, 1), (10, 1)]

@@ -12,7 +12,7 @@ from chargehand.protocol.effects import Effect
 from chargehand.simulator.client import Client
 from chargehand.store.memory import MemoryStore
 from chargehand.store.sqlite import SqliteStore
-from chargehand.web.views import facts, stored_facts
+from chargehand.web.charge_point_views import facts, stored_facts
 
 from ..hub import until
 

@@ -16,6 +16,7 @@ from chargehand.web.app import make_app
 from chargehand.web.requests import Stop
 
 from ..hub import until
+from .described import DescribedClient
 
 TOKEN = "the token of these tests"
 DEADLINE_S = 10.0
@@ -96,7 +97,7 @@ def client_of(stop: Stop) -> Callable[[Any], falcon.testing.TestClient]:
 
     def make(system: Any) -> falcon.testing.TestClient:
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        return falcon.testing.TestClient(make_app(system, TOKEN, stop), headers=headers)
+        return DescribedClient(make_app(system, TOKEN, stop), headers=headers)
 
     return make
 

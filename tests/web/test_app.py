@@ -43,7 +43,7 @@ def test_without_the_token_everything_is_401_even_what_is_not_there(guarded, pat
     reply = guarded.simulate_get(path, headers={"Authorization": as_sent(header)})
     assert reply.status == falcon.HTTP_401
     assert reply.headers["WWW-Authenticate"].startswith("Bearer ")
-    assert set(reply.json) == {"title", "description"}
+    assert set(reply.json) == {"type", "title", "status", "detail", "description"}
     assert TOKEN not in reply.text
 
 

@@ -203,7 +203,7 @@ class StubStore:
 
 
 class StubSystem:
-    cluster = None
+    cluster = worker = None
     store = StubStore()
     settings = Settings()
     version = "1.6"

@@ -305,19 +305,19 @@ def test_a_query_of_the_spool_that_makes_no_sense_is_400(client, query):
 def test_a_path_that_leads_nowhere_is_404_in_json(client, path):
     reply = client.simulate_get(path)
     assert reply.status == falcon.HTTP_404
-    assert set(reply.json) == {"title", "description"}
+    assert set(reply.json) == {"type", "title", "status", "detail", "description"}
 
 
 def test_a_wrong_method_is_405_in_json(client):
     reply = client.simulate_delete("/api/v1/charge-points")
     assert reply.status == falcon.HTTP_405
-    assert set(reply.json) == {"title", "description"}
+    assert set(reply.json) == {"type", "title", "status", "detail", "description"}
     assert "GET" in reply.headers["Allow"]
 
 
 def test_an_error_is_json_even_for_a_client_that_would_rather_have_xml(client):
     reply = client.simulate_get("/api/v1/nothing", headers={"Accept": "text/xml"})
-    assert reply.headers["Content-Type"] == "application/json"
+    assert reply.headers["Content-Type"] == "application/problem+json"
     assert json.loads(reply.text)["title"]
 
 
@@ -329,5 +329,5 @@ def test_a_responder_that_crashes_is_a_500_that_tells_the_log_only(client, syste
     reply = client.simulate_get("/api/v1/supervision")
     assert reply.status == falcon.HTTP_500
     assert "planted" not in reply.text
-    assert set(reply.json) == {"title", "description"}
+    assert set(reply.json) == {"type", "title", "status", "detail", "description"}
     assert "planted" in caplog.text

@@ -173,4 +173,7 @@ def test_what_the_store_cannot_read_now_is_503(client_of, monkeypatch):
     with CentralSystem(Settings(port=0), store=store) as system:
         answer = client_of(system).simulate_get("/api/v1/transactions")
     assert answer.status_code == 503
-    assert answer.json == {"title": "The store is unavailable", "description": "the database is away"}
+    assert (answer.json["title"], answer.json["detail"]) == (
+        "The store is unavailable",
+        "the database is away",
+    )

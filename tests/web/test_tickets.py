@@ -99,7 +99,7 @@ def test_a_ticket_that_is_unknown_cannot_be_cancelled(client):
 
 class StubTickets:
     versions = VERSIONS
-    cluster = None
+    cluster = worker = None
 
     """Has one ticket; `cancel` is what becomes of it when somebody cancels it."""
     settings = Settings()

@@ -103,6 +103,8 @@ def test_every_route_that_changes_something_refuses_a_token_that_may_only_read(c
         for route in routes
         for method in route.methods
         if not method.internal and method.method not in ("GET", "HEAD", "OPTIONS")
+        # Each resource of a plugin has a scope of its own.
+        if not route.path.endswith("{path:path}")
     ]
     assert len(changing) > 15
     for method, path in changing:

@@ -70,6 +70,7 @@ def test_a_variable_is_shown_with_all_that_was_told(client, put):
             }
         ],
         "more": False,
+        "next": None,
     }
 
 
@@ -183,4 +184,8 @@ def test_a_charge_point_of_1_6_has_no_variables(client, charge_point):
     charge_point("CP16")
     reply = client.simulate_post(f"{ROOT}/CP16/variables/get", json={"names": [TIMEOUT]})
     assert (reply.status_code, reply.json["title"]) == (409, "Not supported")
-    assert client.simulate_get(f"{ROOT}/CP16/variables").json == {"variables": [], "more": False}
+    assert client.simulate_get(f"{ROOT}/CP16/variables").json == {
+        "variables": [],
+        "more": False,
+        "next": None,
+    }
