@@ -128,6 +128,8 @@ if TYPE_CHECKING:
     from .store.memory import MemoryStore as MemoryStore
     from .store.records import UNKNOWN_TRANSACTION as UNKNOWN_TRANSACTION
     from .store.records import ChargingProfile as ChargingProfile
+    from .store.records import Cost as Cost
+    from .store.records import CostPart as CostPart
     from .store.records import Credential as Credential
     from .store.records import Cursor as Cursor
     from .store.records import DisplayMessage as DisplayMessage
@@ -314,6 +316,8 @@ _MODULES = {
     "Collections": ".store.collections",
     "MemoryStore": ".store.memory",
     "ChargingProfile": ".store.records",
+    "Cost": ".store.records",
+    "CostPart": ".store.records",
     "Credential": ".store.records",
     "Cursor": ".store.records",
     "DisplayMessage": ".store.records",

@@ -119,10 +119,12 @@ setup(
         "console_scripts": ["chargehand = chargehand.cli.main:main"],
         # Bundled plugins that are off unless the settings name them.
         "chargehand.plugins": [
+            "price = chargehand.plugins.price:Price",
             "watch = chargehand.plugins.watch:Watch",
             "webhooks = chargehand.plugins.webhooks:Webhooks",
         ],
         "chargehand.commands": [
+            "price = chargehand.plugins.price:commands",
             "watch = chargehand.plugins.watch:command",
             "webhooks = chargehand.plugins.webhooks:commands",
         ],

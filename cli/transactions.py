@@ -28,7 +28,7 @@ COLUMNS = (
 EXPORTED = (
     "transaction_id", "charge_point", "connector_id", "id_tag", "open", "verdict", "reservation_id", "meter_start",
     "started_at", "start_received_at", "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag",
-    "energy_wh", "energy_source", "supported_energy_wh", "closed_by", "note", "version",
+    "energy_wh", "energy_source", "supported_energy_wh", "cost", "currency", "tariff", "closed_by", "note", "version",
     "remote_id", "evse_id", "charging_state", "id_type", "flags",
 )  # fmt: skip
 LETTERS = ("number", "charge_point", "action", "transaction_id", "received_at", "why", "payload")
@@ -106,6 +106,7 @@ def show_transaction(row: Mapping[str, Any]) -> None:
     """Print one with its meter readings and its dead letters."""
     facts = [(name.replace("_", " "), _fact(row, name)) for name in (*EXPORTED, *DERIVED)]
     facts += [("other stop", as_json(other)) for other in row["other_stops"]]
+    facts += [("cost before", as_json(cost)) for cost in row["costs"][:-1]]
     show_facts(facts)
     _show_readings(row["meter_readings"])
     if row["more_readings"]:

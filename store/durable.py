@@ -29,6 +29,7 @@ from .rows import (
     Kind,
     amend_row,
     as_kept,
+    costs_text,
     event_of,
     flags_text,
     json_text,
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..protocol.events import DomainEvent
-    from .records import Event, MeterReading, Spooled, StopFigures, Tag, Told, Transaction
+    from .records import Cost, Event, MeterReading, Spooled, StopFigures, Tag, Told, Transaction
     from .writer import Database, Threads
 
 LARGEST_ID = 2**31 - 1
@@ -359,6 +360,18 @@ class DurableStore:
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         self._open.replace(msgspec.structs.replace(known, **changes))
         return self._writer.append(Kind.AMEND_OPEN, values)
+
+    def price_transaction(self, transaction_id: int, costs: tuple[Cost, ...], *, correction: bool) -> Receipt:
+        """Store all costs of a transaction; a `correction` of a closed one is an event."""
+        values = amend_row(transaction_id, costs=costs_text(costs))
+        known = self._open.stored(transaction_id)
+        if known is not None:
+            self._open.replace(msgspec.structs.replace(known, costs=costs))
+            return self._writer.append(Kind.AMEND_OPEN, values)
+        if not correction:
+            return self._writer.append(Kind.AMEND, values)
+        event = self.event_log.amended(transaction_id, None, None, None, values[-1])
+        return self.event_log.appended(self._writer.append(Kind.AMEND, (*values, *event)))
 
     def update_transaction(self, transaction: Transaction) -> Receipt:
         """Store what later messages told of the beginning of a transaction, open or closed."""

@@ -165,7 +165,7 @@ OLDEST = "SELECT charge_point, min(at) FROM ({}) AS found GROUP BY charge_point"
 ENTERING_WITHIN = dt.timedelta(seconds=60)
 """Time since its begin within which a process that lacks a consumer may have to enter it still."""
 
-_NOTHING = (None,) * 3  # of the columns that are compared
+_NOTHING = (None,) * 4  # of the columns that are compared
 
 
 class EventLog:
@@ -264,10 +264,10 @@ class EventLog:
             self._logged_at = f"{self._second_text}.{part_us:06d}+00:00"
         return self._logged_at
 
-    def amended(self, transaction_id: int, flags: Any, other_stops: Any, note: Any) -> Row:
+    def amended(self, transaction_id: int, flags: Any, other_stops: Any, note: Any, costs: Any = None) -> Row:
         """Make the row of an amendment of a closed transaction."""
         self._take()
-        return self._row(None, CORRECTED, transaction_id, "", (flags, other_stops, note))
+        return self._row(None, CORRECTED, transaction_id, "", (flags, other_stops, note, costs))
 
     def told(self, record: Event) -> Row:
         """Make the row of something that a charge point has told; nothing for a kind without an event."""

@@ -154,6 +154,7 @@ NOT_ENDED: Mapping[str, Any] = {
     "closed_by": "",
     "note": "",
     "life_at": None,
+    "costs": (),
 }
 """Fields of a transaction that has just started."""
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ..protocol.events import DomainEvent
-    from .records import StopFigures, Tag, Told
+    from .records import Cost, StopFigures, Tag, Told
 
 TOLD_LATER = (
     "flags", "connector_id", "id_tag", "started_at", "verdict", "reservation_id", "evse_id", "charging_state",
@@ -243,6 +243,14 @@ class MemoryStore:
         given = {"flags": flags, "other_stops": other_stops, "note": note}
         changes = {name: value for name, value in given.items() if value is not None}
         self._change(transaction_id, {**NOT_ASSESSED, **changes})
+        return PERSISTED
+
+    def price_transaction(self, transaction_id: int, costs: tuple[Cost, ...], *, correction: bool) -> Receipt:
+        """Store all costs of a transaction; a `correction` of a closed one is an event."""
+        before = self._closed.get(transaction_id)
+        self._change(transaction_id, {"costs": costs})
+        if correction and before is not None and before.costs != costs:
+            self.event_log.append(CORRECTED, dt.datetime.now(dt.UTC), self._closed[transaction_id])
         return PERSISTED
 
     def update_transaction(self, transaction: Transaction) -> Receipt:

@@ -218,7 +218,8 @@ HAPPENS: dict[Kind, str] = {
     Kind.AMEND: f"{_TRANSACTION} WHERE one.stop_received_at IS NOT NULL "
     "AND (coalesce(given.flags, one.flags) <> one.flags "
     "OR coalesce(given.other_stops, one.other_stops) <> one.other_stops "
-    f"OR coalesce(given.note, one.note) <> one.note) {_LOCKED}",
+    "OR coalesce(given.note, one.note) <> one.note "
+    f"OR coalesce(given.costs, one.costs, '') <> coalesce(one.costs, '')) {_LOCKED}",
     Kind.EVENT: _GIVEN,
     Kind.COLLECTION: _GIVEN,
     Kind.LOG: _GIVEN,

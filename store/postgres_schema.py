@@ -177,6 +177,10 @@ STEPS: tuple[str, ...] = (
         characteristics text, updated_at text COLLATE "C" NOT NULL);
     CREATE UNIQUE INDEX variables_once ON variables (charge_point, key, attribute);
     """,
+    # Costs of transactions.
+    """
+    ALTER TABLE transactions ADD COLUMN costs text;
+    """,
 )
 
 

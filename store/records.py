@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
@@ -344,6 +345,29 @@ class StopFigures(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.id_tag
 
 
+class CostPart(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Part of a cost: so many of a unit ("kWh", "h", "idle h" or "start"), at a price each."""
+
+    unit: str
+    quantity: Decimal
+    price: Decimal
+    amount: Decimal
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Cost of a transaction, by the tariff of this name, as it was computed at a time; `by` is who asked for it again.
+
+    `amount` is the sum of the parts, rounded to the digits of the currency.
+    """
+
+    amount: Decimal
+    currency: str
+    tariff: str
+    at: datetime
+    by: str = ""
+    parts: tuple[CostPart, ...] = ()
+
+
 class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Charging transaction, open until its StopTransaction arrives or somebody closes it by hand.
 
@@ -360,7 +384,8 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `life_at` is the last sign of life behind a fact that made it orphaned; `over` and `over_at` are the reason and the
     time of the last such fact, derived when a store reads an open transaction, and never stored.
 
-    With `assessed`, energy and `findings` are as derived from the figures and the readings; both are in Wh.
+    With `assessed`, energy and `findings` are as derived from the figures and the readings; both are in Wh. `costs` are
+    those that a plugin has computed; the last one counts.
     """
 
     id: int
@@ -395,6 +420,12 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     findings: tuple[str, ...] = ()
     over: str = ""
     over_at: datetime | None = None
+    costs: tuple[Cost, ...] = ()
+
+    @property
+    def cost(self) -> Cost | None:
+        """Cost that counts; None if none was computed."""
+        return self.costs[-1] if self.costs else None
 
     @property
     def transaction_id(self) -> int:

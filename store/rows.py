@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .event_bounds import decoded
-from .records import Event, MeterReading, Spooled, StopFigures, Told, Transaction
+from .records import Cost, Event, MeterReading, Spooled, StopFigures, Told, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ NAMED = ("remote_id", "evse", "charging_state", "id_type")
 ASSESSED = ("assessed", "energy_wh", "energy_source", "supported_energy_wh", "findings")
 NOT_ASSESSED = (0, None, "", None, "[]")
 """Values of these columns when nothing is derived, or the derived figures are invalid."""
-TRANSACTION = (*STARTED, "other_stops", "closed_by", "note", "life_at", *ASSESSED, *NAMED)
+TRANSACTION = (*STARTED, "other_stops", "closed_by", "note", "life_at", *ASSESSED, *NAMED, "costs")
 STOP = (
     "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags", "closed_by", "note",
 )  # fmt: skip
@@ -83,7 +83,7 @@ STOPPED = (*STOP, "end_place", "end_logged_at")
 """Columns of the row of an end, behind the id; with the place of its event."""
 AMENDED = (
     "flags", "other_stops", "note", "life_at", "connector", "id_tag", "started_at", "verdict", "reservation", "evse",
-    "charging_state", "id_type",
+    "charging_state", "id_type", "costs",
 )  # fmt: skip
 READING = (
     "charge_point", "connector", "transaction_id", "received_at", "digest", "data", "flags", "version", "unattached",
@@ -106,11 +106,11 @@ VARIABLE_KEY = 3
 """Number of the columns in front that name an attribute of a variable."""
 
 LOGGED = (
-    "place", "charge_point", "kind", "at", "transaction_id", "data", "flags", "other_stops", "note",
+    "place", "charge_point", "kind", "at", "transaction_id", "data", "flags", "other_stops", "note", "costs",
 )  # fmt: skip
 """Columns of the row of an event, which stands behind the row of the record that it is of.
 
-The last three are compared with what is stored: an event of a change that changes nothing is left out.
+The last four are compared with what is stored: an event of a change that changes nothing is left out.
 """
 LOG_WIDTH = len(LOGGED)
 EVENT_DEAD_LETTER = ("consumer", "event", "charge_point", "kind", "failed_at", "why", "data")
@@ -127,6 +127,7 @@ _TIME = re.compile(rb'"timestamp"\s*:\s*"([0-9T:-]{19})')
 
 _encode = msgspec.json.Encoder().encode
 _stops_of = msgspec.json.Decoder(tuple[StopFigures, ...]).decode
+_costs_of = msgspec.json.Decoder(tuple[Cost, ...]).decode
 
 
 Row = tuple[Any, ...]
@@ -210,6 +211,11 @@ def _flagged(values: list[Any], flags: tuple[str, ...], *more: Any) -> Row:
     if stored != values and ESCAPED not in flags:
         flags = (*flags, ESCAPED)
     return (*stored, flags_text(flags), *more)
+
+
+def costs_text(costs: Sequence[Cost]) -> str:
+    """Write costs as JSON."""
+    return msgspec.json.encode(costs).decode()
 
 
 def amend_row(number: int, **columns: Any) -> Row:
@@ -350,6 +356,7 @@ def transaction_of(values: Sequence[Any]) -> Transaction:
         evse_id=None if values[27] is None else int(values[27]),
         charging_state=values[28] or "",
         id_type=values[29] or "",
+        costs=_costs_of(values[30]) if values[30] else (),
     )
 
 

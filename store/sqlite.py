@@ -155,7 +155,8 @@ _CLOSED = f"{_OF_TRANSACTION} AND one.stop_received_at IS NOT NULL"
 HAPPENS: dict[Kind, str] = {
     Kind.AMEND: f"{_CLOSED} AND (coalesce(given.flags, one.flags) <> one.flags "
     "OR coalesce(given.other_stops, one.other_stops) <> one.other_stops "
-    "OR coalesce(given.note, one.note) <> one.note))",
+    "OR coalesce(given.note, one.note) <> one.note "
+    "OR coalesce(given.costs, one.costs, '') <> coalesce(one.costs, '')))",
     Kind.EVENT: "true",
     Kind.COLLECTION: "true",
     Kind.LOG: "true",

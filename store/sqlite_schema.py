@@ -166,6 +166,10 @@ STEPS: tuple[str, ...] = (
         name TEXT NOT NULL, value TEXT, access TEXT, characteristics TEXT, updated_at TEXT NOT NULL);
     CREATE UNIQUE INDEX variables_once ON variables (charge_point, key, attribute);
     """,
+    # Costs of transactions.
+    """
+    ALTER TABLE transactions ADD COLUMN costs TEXT;
+    """,
 )
 
 ORPHAN = "orphan: "

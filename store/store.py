@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .event_log import Elsewhere, EventDeadLetter, Origin, Position
     from .meter import StoreFigures, StoreMeter
     from .records import (
+        Cost,
         Cursor,
         Event,
         MeterReading,
@@ -311,6 +312,9 @@ class Store(Protocol):
 
         What was derived of its energy has to be derived again.
         """
+
+    def price_transaction(self, transaction_id: int, costs: tuple[Cost, ...], *, correction: bool) -> Receipt:
+        """Store all costs of a transaction; a `correction` of a closed one is the event `TransactionCorrected`."""
 
     def update_transaction(self, transaction: Transaction) -> Receipt:
         """Store what later messages told of the beginning of a transaction, open or closed: place, tag, time, state.

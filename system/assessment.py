@@ -7,23 +7,27 @@ makes it void; that of an open one is derived each time.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
 from gevent import get_hub
 
-from ..protocol.energy import ClaimedFigures, Energy, LastStop, Limits, derive
+from ..protocol.energy import ClaimedFigures, Energy, LastStop, Limits, Quantity, derive
 from ..store.records import Cursor, TransactionFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
+    from decimal import Decimal
 
     from ..config.sessions import BackOfficeSettings
     from ..protocol.actions import Version
     from ..protocol.energy import Sample
-    from ..store.records import MeterReading, Transaction
+    from ..store.records import Cost, MeterReading, Transaction
     from ..store.store import Store
+
+logger = logging.getLogger(__name__)
 
 READINGS = 50_000
 """Messages with readings from which the energy of one transaction is derived."""
@@ -84,11 +88,36 @@ class Assessment:
         self._store = store
         self._versions = {version.name: version for version in versions.values()}
         self.limits = limits
+        self.pricer: Callable[[Transaction], Cost | None] | None = None
+        """Function that a plugin prices closed transactions with."""
         self._naive_zone = naive_zone
 
     def assessed(self, transaction: Transaction) -> Transaction:
         """Return a transaction with its energy and findings; those of a closed one are stored."""
         return transaction if transaction.assessed else self.known(transaction)[0]
+
+    def priced(self, transaction: Transaction) -> Transaction:
+        """Return a closed transaction with its cost, if it has none yet and a plugin prices transactions."""
+        if self.pricer is None or transaction.open or transaction.costs:
+            return transaction
+        try:
+            cost = self.pricer(transaction)
+        except Exception:
+            logger.exception("transaction %d cannot be priced", transaction.id)
+            return transaction
+        return transaction if cost is None else msgspec.structs.replace(transaction, costs=(cost,))
+
+    def idle_since(self, transaction: Transaction) -> datetime | None:
+        """Return when the last energy of a transaction had come, by its readings; None if they do not say."""
+        register_wh: Decimal | None = None
+        idle_since: datetime | None = None
+        for _, samples in self._samples(self._readings(transaction)):
+            for sample in samples:
+                if sample.quantity is not Quantity.REGISTER or sample.phase:
+                    continue
+                if register_wh is None or sample.value > register_wh:
+                    register_wh, idle_since = sample.value, sample.at
+        return idle_since
 
     def known(self, transaction: Transaction) -> tuple[Transaction, Energy]:
         """Return the same, derived now, and the whole of what was derived."""

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from ..protocol.verbs import Verb
     from ..remote.cluster.cluster import Cluster
     from ..remote.cluster.coordinator import Coordinator
-    from ..store.records import IssuedCertificate, Spooled, Transaction
+    from ..store.records import Cost, IssuedCertificate, Spooled, Transaction
     from ..store.store import Receipt, Store
     from ..transport.tls import ServerTls
     from .activity import Activity
@@ -721,6 +721,20 @@ class CentralSystem(PluginSystem):
         own, without secrets.
         """
         return self._parts.operations.plugins()
+
+    def price_with(self, pricer: Callable[[Transaction], Cost | None] | None) -> None:
+        """Price closed transactions in events with a function, which may switch greenlets; None: no more."""
+        self._parts.assessment.pricer = pricer
+
+    @from_any_thread
+    def idle_since(self, transaction: Transaction) -> dt.datetime | None:
+        """Return when the last energy of a transaction had come, by its readings; None if they do not say."""
+        return self._parts.assessment.idle_since(transaction)
+
+    @from_any_thread
+    def assessed(self, transaction: Transaction) -> Transaction:
+        """Return a transaction with its energy, derived if it was not yet. Switches greenlets."""
+        return self._parts.assessment.assessed(transaction)
 
     def plugin_resources(self, name: str) -> PluginCell | None:
         """Find a plugin that runs here, to ask for its HTTP resources; None if there is none."""

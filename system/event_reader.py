@@ -66,14 +66,19 @@ class EventReader:
         except (ValueError, KeyError, msgspec.MsgspecError) as error:
             logger.error("event %s:%d cannot be read: %s", origin_name, logged.number, error)  # noqa: TRY400
             return None
-        if type(event) is TransactionEnded and event.transaction.energy_wh is None:
-            # Closed by hand without a meter's value: the readings say.
-            known = self._assessment.assessed(event.transaction)
-            return msgspec.structs.replace(event, transaction=known)
+        if type(event) is TransactionEnded:
+            known = event.transaction
+            if known.energy_wh is None:
+                # Closed by hand without a meter's value: the readings say.
+                known = self._assessment.assessed(known)
+            known = self._assessment.priced(known)
+            if known is not event.transaction:
+                return msgspec.structs.replace(event, transaction=known)
         return event
 
     def _corrected(self, logged: LoggedEvent, origin_name: str) -> DomainEvent | None:
         known = self._store.transaction(logged.transaction_id or 0)
         if known is None:
             return None
-        return corrected(self._assessment.assessed(known), f"{origin_name}:{logged.number}", logged.logged_at)
+        known = self._assessment.priced(self._assessment.assessed(known))
+        return corrected(known, f"{origin_name}:{logged.number}", logged.logged_at)

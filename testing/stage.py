@@ -55,6 +55,7 @@ from .connection import CALL, MemoryConnection, nothing
 from .events import StageEvents
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterable, Sequence
 
     from ..actors.plugin.plugin import Plugin
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
     from ..protocol.actions import Request
     from ..protocol.message import Message
     from ..simulator.models import AnyChargePoint
+    from ..store.records import Cost
+    from ..store.records import Transaction as TransactionRecord
     from ..store.store import Receipt, Store
 
 P = TypeVar("P", bound="Plugin")
@@ -124,7 +127,7 @@ class Stage(PluginSystem):
         }
         # No redelivery is attached: messages behind a spooled one go to their plugin at once.
         self.spool = Spool(self.store, versions.values())
-        assessment = Assessment(
+        self._assessment = assessment = Assessment(
             self.store, versions, limits_of(self.settings.back_office), self.settings.naive_zone
         )
         self.events = StageEvents(EventReader(self.store, assessment), self._router, self.timers)
@@ -381,6 +384,18 @@ class Stage(PluginSystem):
         else:
             cell.tell(SendCommand(ticket))
         return ticket
+
+    def price_with(self, pricer: Callable[[TransactionRecord], Cost | None] | None) -> None:
+        """Price closed transactions in events with a function; None: no more."""
+        self._assessment.pricer = pricer
+
+    def idle_since(self, transaction: TransactionRecord) -> dt.datetime | None:
+        """Return when the last energy of a transaction had come, by its readings; None if they do not say."""
+        return self._assessment.idle_since(transaction)
+
+    def assessed(self, transaction: TransactionRecord) -> TransactionRecord:
+        """Return a transaction with its energy, derived if it was not yet."""
+        return self._assessment.assessed(transaction)
 
     def raise_alert(self, charge_point_id: str, **alert: Any) -> Receipt:
         """Raise an alert, as the system does."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..protocol.events import DomainEvent
-    from ..store.records import Event, MeterReading, Transaction
+    from ..store.records import Cost, Event, MeterReading, Transaction
 
 DOWN = StoreError("the store is down")
 
@@ -85,6 +85,12 @@ class StubStore(MemoryStore):
     def amend_transaction(self, transaction_id: int, **columns: Any) -> Receipt:
         """Replace what stands beside the figures of a transaction; None leaves a column unchanged."""
         return self._append(lambda: MemoryStore.amend_transaction(self, transaction_id, **columns))
+
+    def price_transaction(self, transaction_id: int, costs: tuple[Cost, ...], *, correction: bool) -> Receipt:
+        """Store all costs of a transaction; a `correction` of a closed one is an event."""
+        return self._append(
+            lambda: MemoryStore.price_transaction(self, transaction_id, costs, correction=correction)
+        )
 
     def update_transaction(self, transaction: Transaction) -> Receipt:
         """Store what later messages told of the beginning of a transaction, open or closed."""

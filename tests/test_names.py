@@ -70,7 +70,9 @@ SHOWN: list[tuple[type[msgspec.Struct], tuple[type, ...], set[str]]] = [
         },
     ),
     # What cannot be true about its times depends on settings.
-    (transaction_views.TransactionView, (chargehand.Transaction,), {"doubtful_times"}),
+    (transaction_views.TransactionView, (chargehand.Transaction, chargehand.Cost), {"doubtful_times"}),
+    (transaction_views.CostView, (chargehand.Cost,), set()),
+    (transaction_views.CostPartView, (chargehand.CostPart,), set()),
     (transaction_views.StopFiguresView, (chargehand.StopFigures,), set()),
     (transaction_views.MeterReadingView, (chargehand.MeterReading,), set()),
     (event_views.StoredEvent, (chargehand.Event,), set()),

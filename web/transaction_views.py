@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..protocol.actions import Version
     from ..protocol.energy import Energy, Limits, Reading
-    from ..store.records import MeterReading, Spooled, StopFigures, Transaction
+    from ..store.records import Cost, MeterReading, Spooled, StopFigures, Transaction
 
 
 class Flag(View):
@@ -35,11 +35,32 @@ class StopFiguresView(View):
     stop_id_tag: str
 
 
+class CostPartView(View):
+    """Part of a cost: so many of a unit, at a price each; decimal numbers are texts."""
+
+    unit: str
+    quantity: str
+    price: str
+    amount: str
+
+
+class CostView(View):
+    """Cost of a transaction; `by` is who asked for it again."""
+
+    amount: str
+    currency: str
+    tariff: str
+    at: dt.datetime | None
+    by: str
+    parts: list[CostPartView]
+
+
 class TransactionView(View):
     """Transaction: `started_at` and `stopped_at` by the charge point's clock, the receipts by ours; meters are in Wh.
 
     `doubtful_times` names those of the charge point's that cannot be true, or could not be read. `flags` has the
-    findings of its assessment, too, and why it is orphaned.
+    findings of its assessment, too, and why it is orphaned. `cost`, `currency` and `tariff` are those of the last of
+    its `costs`.
     """
 
     transaction_id: int
@@ -66,9 +87,13 @@ class TransactionView(View):
     energy_source: str
     supported_energy_wh: float | None
     """Energy by the readings."""
+    cost: str | None
+    currency: str | None
+    tariff: str | None
     closed_by: str
     """Name of who closed it by hand; empty for its charge point."""
     note: str
+    costs: list[CostView]
     other_stops: list[StopFiguresView]
     version: str
     remote_id: str
@@ -157,8 +182,12 @@ def transaction(record: Transaction, limits: Limits) -> TransactionView:
         energy_wh=record.energy_wh,
         energy_source=record.energy_source,
         supported_energy_wh=record.supported_energy_wh,
+        cost=None if record.cost is None else str(record.cost.amount),
+        currency=None if record.cost is None else record.cost.currency,
+        tariff=None if record.cost is None else record.cost.tariff,
         closed_by=record.closed_by,
         note=record.note,
+        costs=[cost(one) for one in record.costs],
         other_stops=[stop_figures(one) for one in record.other_stops],
         version=record.version,
         remote_id=record.remote_id,
@@ -166,6 +195,26 @@ def transaction(record: Transaction, limits: Limits) -> TransactionView:
         charging_state=record.charging_state,
         id_type=record.id_type,
         flags=list(flags(record)),
+    )
+
+
+def cost(record: Cost) -> CostView:
+    """Show a cost."""
+    return CostView(
+        amount=str(record.amount),
+        currency=record.currency,
+        tariff=record.tariff,
+        at=utc(record.at),
+        by=record.by,
+        parts=[
+            CostPartView(
+                unit=part.unit,
+                quantity=str(part.quantity),
+                price=str(part.price),
+                amount=str(part.amount),
+            )
+            for part in record.parts
+        ],
     )
 
 

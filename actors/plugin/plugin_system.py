@@ -12,10 +12,10 @@ from ..session.command_sender import CommandSender
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ...config.settings import Settings
-    from ...store.records import Transaction
+    from ...store.records import Cost, Transaction
     from ...store.store import Receipt, Store
     from ..session.charge_point import ChargePoint
     from ..session.commands import PreparedCommand
@@ -109,6 +109,18 @@ class PluginSystem(CommandSender):
     ) -> Transaction:
         """Close an open transaction whose stop will not come, and return it. Switches greenlets."""
         raise _missing("close_transaction", transaction_id, by, reason, note, meter_stop, stopped_at)
+
+    def price_with(self, pricer: Callable[[Transaction], Cost | None] | None) -> None:
+        """Price closed transactions in events with a function, which may switch greenlets; None: no more."""
+        raise _missing("price_with", pricer)
+
+    def idle_since(self, transaction: Transaction) -> dt.datetime | None:
+        """Return when the last energy of a transaction had come, by its readings; None if they do not say."""
+        raise _missing("idle_since", transaction)
+
+    def assessed(self, transaction: Transaction) -> Transaction:
+        """Return a transaction with its energy, derived if it was not yet. Switches greenlets."""
+        raise _missing("assessed", transaction)
 
 
 def _missing(name: str, *_arguments: object) -> NotAvailableHere:

@@ -21,6 +21,7 @@ ROW = {
     "stop_received_at": "2026-05-04T13:34:56Z", "stop_reason": "Local", "stop_id_tag": "",
     "flags": [{"code": "meter_backwards", "text": "the meter ran backwards"}, {"code": "other", "text": "odd"}],
     "energy_wh": 250, "energy_source": "meter_start_stop", "supported_energy_wh": 240.5, "orphaned": False,
+    "cost": "1.20", "currency": "EUR", "tariff": "day", "costs": [],
     "doubtful_times": [], "closed_by": "", "note": "", "other_stops": [],
     "version": "1.6", "remote_id": "", "evse_id": None, "charging_state": "", "id_type": "",
 }  # fmt: skip
