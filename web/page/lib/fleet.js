@@ -6,6 +6,7 @@ import { live } from "./live.js";
 const PAGE = 2000;
 const AGAIN_MS = 300000;
 const MANY = 20;
+const MOST = 100; // ids in one address
 const KINDS = ["ChargePointOnline", "ChargePointOffline", "StatusChanged", "Booted"];
 
 /** Word and tone of a charge point as a whole, the worst of its connectors first. */
@@ -72,7 +73,8 @@ class Fleet extends EventTarget {
   /** Read some rows again: those that are seen, for power, flags and signs of life, of which no event tells. */
   async refresh(ids) {
     if (!ids.length) return;
-    const answer = await get("charge-points", { stored: true, ids: ids.join(","), limit: ids.length });
+    const some = ids.slice(0, MOST);
+    const answer = await get("charge-points", { stored: true, ids: some.join(","), limit: some.length });
     for (const row of answer.charge_points) this.#enter(row);
     this.#changed();
   }
