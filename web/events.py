@@ -37,7 +37,9 @@ QUIET_S = 15.0
 
 GATHER_S = 0.02
 """Seconds between two pieces of a stream: what happens meanwhile is sent together."""
-EVENTS_AT_ONCE = 200
+BUSY_GATHER_S, BUSY = 0.1, 5
+"""Seconds instead, where a piece had so many events: writing to many viewers costs by the piece."""
+EVENTS_AT_ONCE = 1000
 WRITTEN_LIMIT = 500
 """Events whose text is kept for other streams."""
 
@@ -132,7 +134,7 @@ class Events(Resource):
                         continue
                     yield b"".join([self._frame(cursor, event) for cursor, event in found])
                     with self._stop.interrupts():
-                        gevent.sleep(GATHER_S)
+                        gevent.sleep(GATHER_S if len(found) < BUSY else BUSY_GATHER_S)
 
     def _frame(self, cursor: str, event: DomainEvent) -> bytes:
         """Write an event; what it is made of is kept for the other streams, which have the same one soon."""
