@@ -72,7 +72,7 @@ setup(
     package_data={
         "chargehand": ["py.typed"],
         "chargehand.config": ["example.toml"],
-        "chargehand.web": ["page/*", "page/*/*"],
+        "chargehand.web": ["docs/*", "page/*", "page/*/*"],
     },
     cmdclass={"build_py": BuildPackage},
     python_requires=">=3.11",
@@ -92,6 +92,8 @@ setup(
     extras_require={
         "ca": ["cryptography>=44,<51"],
         "postgres": ["psycopg[binary]>=3.2,<4"],
+        # Swagger UI for /docs: the files of npm's swagger-ui-dist, of which no code of Python is imported.
+        "docs": ["swagger-ui-bundle-v2>=5.31,<6"],
         "redis": ["redis>=8,<9", "hiredis>=3,<4"],
         "dev": [
             "cryptography>=44,<51",
@@ -110,6 +112,7 @@ setup(
             "ruff>=0.17,<0.18",
             # The packaging test builds a wheel with what is installed, so that it needs no network.
             "setuptools>=77,<83",
+            "swagger-ui-bundle-v2>=5.31,<6",
             "standardwebhooks>=1,<2",
             "types-gevent>=25.4",
             "wsproto>=1.2,<2",

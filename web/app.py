@@ -30,6 +30,7 @@ from .bulk import BulkResource
 from .cluster_proxy import ClusterProxy, answerer
 from .commands import CommandResource, Dispatch, Tickets
 from .description import Description
+from .docs_files import docs_files
 from .events import Events, StreamLimit
 from .frames import Frames
 from .guard import Guard
@@ -78,7 +79,7 @@ def make_app(
     system: CentralSystem, token: str | None, stop: Stop
 ) -> falcon.App[RawPathRequest, falcon.Response]:
     """Make the application of a system; without a token the API is open."""
-    page = page_files() if system.settings.http.page else {}
+    page = {**page_files(), **docs_files()} if system.settings.http.page else {}
     metrics = (METRICS,) if system.settings.http.open_metrics else ()
     guard = Guard(system, token, public=(*page, *PROBES, *metrics))
     app = _new_app(system, guard)

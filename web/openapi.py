@@ -301,8 +301,8 @@ _VIEW = re.compile(r"(#/components/schemas/\w+)View\b")
 
 
 def _component(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """Describe a struct; the path has the name of a verb."""
-    schema = {**schema, "description": " ".join(schema.get("description", "").split())}
+    """Describe a struct under a title of its own; the path has the name of a verb."""
+    schema = {**schema, "title": name, "description": " ".join(schema.get("description", "").split())}
     if name in _VERBS:
         schema["properties"] = {key: value for key, value in schema["properties"].items() if key != "verb"}
         schema["required"] = [key for key in schema["required"] if key != "verb"]
@@ -322,6 +322,8 @@ def _without_null(node: Any) -> Any:
     if isinstance(node, dict):
         if "title" in node and isinstance(node["title"], str):
             node = node | {"title": node["title"].removesuffix("View")}
+        if node.get("type") == "array" and not node.keys() & {"items", "prefixItems"}:
+            node = node | {"items": {}}  # of anything: some generators want that said
         return {
             key: _without_null(value) for key, value in node.items() if key != "default" or value is not None
         }

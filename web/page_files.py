@@ -48,15 +48,16 @@ class PageFile:
 
     reads = changes = READ
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, headers: Mapping[str, str] = HEADERS, data: bytes | None = None) -> None:
         self._type = TYPES[path.suffix]
-        self._data = path.read_bytes()
+        self._headers = headers
+        self._data = path.read_bytes() if data is None else data
         self._packed = gzip.compress(self._data, mtime=0)
         self._tag = blake2b(self._data, digest_size=DIGEST_BYTES).hexdigest()
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Answer with the file, or 304 to a browser that has it."""
-        for name, value in HEADERS.items():
+        for name, value in self._headers.items():
             response.set_header(name, value)
         response.etag = self._tag
         if any(tag in {"*", self._tag} for tag in request.if_none_match or ()):

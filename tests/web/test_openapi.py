@@ -12,6 +12,7 @@ from chargehand.protocol.verbs import VERBS
 from chargehand.protocol.versions import VERSIONS
 from chargehand.web.app import make_app
 from chargehand.web.commands import STATUSES
+from chargehand.web.docs_files import docs_files
 from chargehand.web.openapi import declared_operations, describe
 from chargehand.web.page_files import page_files
 from chargehand.web.views import PROBLEM
@@ -39,7 +40,7 @@ def test_every_route_is_described_and_nothing_else(system, stop):
         for method in route.methods
         if not method.internal and method.method != "HEAD"
     }
-    files = {(path, "get") for path in page_files()}
+    files = {(path, "get") for path in (*page_files(), *docs_files())}
     assert found - files == {(general(path), method) for path, method, _ in operations()}
 
 
