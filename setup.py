@@ -106,6 +106,7 @@ setup(
             "psycopg[binary]>=3.2,<4",
             "playwright>=1.55,<2",  # drives Debian's chromium; it downloads no browser of its own
             "pytest>=9,<10",
+            "referencing>=0.35,<1",
             "hiredis>=3,<4",
             "pytest-timeout>=2.4,<3",
             "redis>=8,<9",

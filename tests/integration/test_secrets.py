@@ -186,7 +186,7 @@ def everything_over_http(server: Server) -> Iterator[tuple[str, str]]:
     read = 0
     for path, methods in description.json["paths"].items():
         names = [part.split("}")[0] for part in path.split("{")[1:]]
-        if "get" not in methods or path.endswith("/events") or len(names) > 1:
+        if "get" not in methods or path.endswith(("/events", "/frames")) or len(names) > 1:
             continue
         for value in values.get(names[0], ["1"]) if names else [""]:
             target = path.replace(f"{{{names[0]}}}", value) if names else path

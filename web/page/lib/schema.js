@@ -14,18 +14,23 @@ export function description() {
   return described;
 }
 
-/** Schema of a verb's members: of "set_availability" that called SetAvailability; null if there is none. */
+/** Paths of the verbs, which the API describes one by one, by their names. */
+async function verbPaths() {
+  const { paths } = await description();
+  const found = Object.entries(paths).map(([path, item]) => [path.match(/\/verbs\/(\w+)$/)?.[1], item]);
+  return new Map(found.filter(([verb]) => verb));
+}
+
+/** Schema of a verb's members; null if there is none. */
 export async function verbSchema(verb) {
-  const name = verb.split("_").map((word) => word[0].toUpperCase() + word.slice(1)).join("");
-  const found = (await description()).components.schemas[name];
+  const body = (await verbPaths()).get(verb)?.post.requestBody.content["application/json"].schema;
+  const found = body && plain(body, await description());
   return found?.properties ? found : null;
 }
 
 /** All verbs that the API describes. */
 export async function verbs() {
-  const { paths } = await description();
-  const path = Object.keys(paths).find((one) => one.endsWith("/verbs/{verb}"));
-  return path ? paths[path].post.parameters.find((one) => one.name === "verb").schema.enum : [];
+  return [...(await verbPaths()).keys()];
 }
 
 /** "retry_interval_s" or "retryInterval" as a label: "Retry interval s". */
