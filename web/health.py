@@ -28,8 +28,8 @@ RUNNING = "running"
 NEW_S = 5.0
 """Seconds that a worker process has after its start until the others can ask it."""
 URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+")
-ONLY_COMMANDS = frozenset({"coordinator", "lease"})
-"""Checks without which charge points are served all the same, but sent no commands."""
+STILL_SERVES = frozenset({"coordinator", "lease", "hub"})
+"""Checks without which charge points are served all the same: late, or without commands to them."""
 
 
 class CheckView(msgspec.Struct, frozen=True):
@@ -63,8 +63,8 @@ class NodeHealth(msgspec.Struct, frozen=True):
 
     @property
     def serves(self) -> bool:
-        """True if charge points are served, even if they are sent no commands."""
-        return all(check.ok or name in ONLY_COMMANDS for name, check in self.checks.items())
+        """True if charge points are served, even if late, or without commands to them."""
+        return all(check.ok or name in STILL_SERVES for name, check in self.checks.items())
 
 
 def health_here(system: CentralSystem) -> ProcessHealth:
@@ -208,7 +208,7 @@ class HealthResource(Resource):
     def on_get(self, _: falcon.Request, response: falcon.Response) -> None:
         """Answer 200 with `ok` or `degraded`; 503 with `unready` while charge points cannot be served.
 
-        `degraded` means plugins in quarantine, a lost lease, or a worker process that is started again.
+        `degraded` means plugins in quarantine, a lost lease, a late hub, or a worker process that is started again.
         """
         system, health = self._system, self._watch.health()
         quarantined = sorted({name for process in health.processes for name in process.quarantined})
