@@ -120,6 +120,7 @@ if TYPE_CHECKING:
     from .protocol.events import TransactionUpdated as TransactionUpdated
     from .protocol.message import Message as Message
     from .protocol.verbs import VerbRefused as VerbRefused
+    from .simulator.client import connect_websocket as connect_websocket
     from .store.collections import Collection as Collection
     from .store.collections import Collections as Collections
     from .store.events import TransactionCorrected as TransactionCorrected
@@ -312,6 +313,7 @@ _MODULES = {
     "TransactionUpdated": ".protocol.events",
     "Message": ".protocol.message",
     "VerbRefused": ".protocol.verbs",
+    "connect_websocket": ".simulator.client",
     "Collection": ".store.collections",
     "Collections": ".store.collections",
     "MemoryStore": ".store.memory",

@@ -123,6 +123,7 @@ setup(
         "console_scripts": ["chargehand = chargehand.cli.main:main"],
         # Bundled plugins that are off unless the settings name them.
         "chargehand.plugins": [
+            "mirror = chargehand.plugins.mirror:Mirror",
             "price = chargehand.plugins.price:Price",
             "watch = chargehand.plugins.watch:Watch",
             "webhooks = chargehand.plugins.webhooks:Webhooks",

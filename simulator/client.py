@@ -256,3 +256,18 @@ def _read_body(sock: Any, response: HandshakeResponse) -> str:
             break
         body += data
     return body[:wanted].decode(errors="replace").strip()
+
+
+def connect_websocket(
+    url: str,
+    *,
+    subprotocols: Collection[str] = (),
+    headers: Mapping[str, str] | None = None,
+    tls: ssl.SSLContext | None = None,
+    timeout_s: float = 10.0,
+) -> Client:
+    """Connect to a WebSocket server, for plugins: `receive` in one greenlet, `send_text` in any, `close` at the end.
+
+    Raises as `Client.connect` does: OSError, and ValueError.
+    """
+    return Client.connect(url, subprotocols=subprotocols, headers=headers, tls=tls, timeout_s=timeout_s)
