@@ -29,6 +29,7 @@ from .accepted_state import LocalListResource
 from .bulk import BulkResource
 from .cluster_proxy import ClusterProxy, answerer
 from .commands import CommandResource, Dispatch, Tickets
+from .compact import Compact
 from .description import Description
 from .docs_files import docs_files
 from .events import Events, StreamLimit
@@ -126,7 +127,7 @@ def _add_routes(
 
 def _new_app(system: CentralSystem, guard: Guard) -> falcon.App[RawPathRequest, falcon.Response]:
     """Make an application without routes."""
-    middleware: list[Any] = [guard]
+    middleware: list[Any] = [Compact(), guard]
     if system.cluster is not None:
         middleware.append(ClusterProxy(system))
     app = falcon.App(request_type=RawPathRequest, middleware=middleware)

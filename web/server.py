@@ -20,10 +20,10 @@ from ..protocol.http_requests import ChunkedBody, FramingError, HeaderLines, che
 from ..transport.descriptors import accepted, descriptor_limit
 from ..transport.shared_port import listen
 from .app import make_app
-from .requests import Stop, Stopping
+from .requests import Stop, Stopping, problem
 from .storage import remove_leftover
 from .token import choose_token, publish_token
-from .views import JSON, encode
+from .views import PROBLEM, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ SAY_AGAIN_S = 60.0
 """Seconds between two lines of the log about descriptors that are used up."""
 NOT_HTTP = (
     b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: "
-    + JSON.encode()
+    + PROBLEM.encode()
     + b"\r\nContent-Length: %d\r\n\r\n"
 )
 
@@ -168,7 +168,7 @@ class Handler(WSGIHandler):
         """Answer a request that is not HTTP; the base class prints tracebacks for some."""
         self.log_error("%s sent what is not HTTP: %s", self.client_address, ex)
         reason = ex if isinstance(ex, FramingError) else "it cannot be read"
-        body = encode({"title": "Not HTTP", "description": f"the request was not taken: {reason}"})
+        body = encode(problem(400, "Not HTTP", f"the request was not taken: {reason}"))
         return "400", NOT_HTTP % len(body) + body
 
     def handle_one_request(self) -> Any:

@@ -1,5 +1,6 @@
 """Client of the API that holds each answer against the description of its operation."""
 
+import gzip
 import json
 import re
 from functools import cache
@@ -12,6 +13,9 @@ from referencing.jsonschema import DRAFT202012
 
 from chargehand.web.openapi import describe
 from chargehand.web.views import JSON, PROBLEM
+
+METHODS = frozenset({"GET", "PUT", "POST", "DELETE"})
+NOT_MODIFIED = 304
 
 
 @cache
@@ -73,6 +77,12 @@ class DescribedClient(falcon.testing.TestClient):
         method = args[0] if args else kwargs.get("method", "GET")
         path = str(args[1] if len(args) > 1 else kwargs.get("path", "/")).partition("?")[0]
         media = result.headers.get("content-type", "")
-        if not media.startswith("text/event-stream") and method in {"GET", "PUT", "POST", "DELETE"}:
-            check(method, path, result.status_code, media, result.text if "json" in media else "")
+        if (
+            not media.startswith("text/event-stream")
+            and method in METHODS
+            and result.status_code != NOT_MODIFIED
+        ):
+            packed = result.headers.get("content-encoding") == "gzip"
+            text = (gzip.decompress(result.content) if packed else result.content).decode(errors="replace")
+            check(method, path, result.status_code, media, text)
         return result
