@@ -105,7 +105,7 @@ class TransactionView extends Part {
         fact("Tag", one.id_tag && h("a", { href: href("tags", { q: one.id_tag }) }, one.id_tag), h("span", { class: "quiet" }, ` ${[one.id_type, one.verdict].filter(Boolean).join(" · ")}`)),
         fact("Energy", h("strong", {}, energy(one.energy_wh) || "unknown"), h("span", { class: "quiet" }, ` by ${SOURCES[one.energy_source] || one.energy_source}`)),
         fact("By its readings", one.supported_energy_wh !== null && one.supported_energy_wh !== one.energy_wh ? energy(one.supported_energy_wh) : ""),
-        fact("Cost", cost(one.energy_wh)),
+        fact("Cost", cost(one) && h("strong", {}, cost(one)), one.tariff && h("span", { class: "quiet" }, ` by ${one.tariff}`), one.costs?.[0] && h("ul", { class: "quiet" }, one.costs[0].parts.map((part) => h("li", {}, `${part.quantity} ${part.unit} × ${part.price} = ${part.amount}`)))),
         fact("Peak", power(one.peak_w)),
         fact("Duration", duration(lasted(one))),
         fact("Started", time(begun(one)), one.started_text ? ` sent as “${one.started_text}”` : this.#doubt("started_at")),

@@ -1,7 +1,7 @@
 // Transactions: filters in the address, page after page as one scrolls, live; export as CSV.
 
 import { get } from "../lib/api.js";
-import { attempt, button, csv, download, failure, field, form } from "../lib/dialog.js";
+import { attempt, button, csv, download, failure } from "../lib/dialog.js";
 import { h, icon, Part, say } from "../lib/dom.js";
 import { count, duration, energy, state, time } from "../lib/format.js";
 import { live } from "../lib/live.js";
@@ -11,36 +11,10 @@ import "../lib/table.js";
 const PAGE = 200;
 const MOST = 100000;
 const AGAIN_MS = 10000;
-const COLUMNS_OF_CSV = ["transaction_id", "charge_point", "connector_id", "evse_id", "id_tag", "started_at", "start_received_at", "stopped_at", "stop_received_at", "meter_start", "meter_stop", "energy_wh", "energy_source", "supported_energy_wh", "stop_reason", "closed_by", "note", "open", "orphaned", "version", "remote_id", "flags"];
+const COLUMNS_OF_CSV = ["transaction_id", "charge_point", "connector_id", "evse_id", "id_tag", "started_at", "start_received_at", "stopped_at", "stop_received_at", "meter_start", "meter_stop", "energy_wh", "energy_source", "supported_energy_wh", "cost", "currency", "tariff", "stop_reason", "closed_by", "note", "open", "orphaned", "version", "remote_id", "flags"];
 
-/** Price of a kilowatt-hour, which this browser keeps: {amount, currency}. */
-export function price() {
-  try {
-    return JSON.parse(localStorage.getItem("price")) || { amount: 0, currency: "EUR" };
-  } catch {
-    return { amount: 0, currency: "EUR" };
-  }
-}
-
-/** Energy at the price that this browser keeps; "" where none is set. */
-export function cost(wattHours) {
-  const { amount, currency } = price();
-  if (!amount || wattHours === null) return "";
-  return new Intl.NumberFormat(undefined, { style: "currency", currency }).format((wattHours / 1000) * amount);
-}
-
-async function askPrice(done) {
-  const known = price();
-  const fields = [
-    field("amount", "Price of a kWh", { type: "number", step: "0.001", min: "0", value: known.amount, hint: "0 shows no cost. Kept in this browser only." }),
-    field("currency", "Currency", { value: known.currency, hint: "Three letters, as EUR", maxlength: 3 }),
-  ];
-  const saved = await form("Price", fields, "Save", (values) => {
-    new Intl.NumberFormat(undefined, { style: "currency", currency: values.currency });
-    localStorage.setItem("price", JSON.stringify({ amount: Number(values.amount), currency: values.currency.toUpperCase() }));
-  });
-  if (saved) done();
-}
+/** Cost of a transaction, computed by the plugin of prices; "" without one. Its decimals stay as they are. */
+export const cost = (one) => (one.cost === null || one.cost === undefined ? "" : `${one.cost} ${one.currency}`);
 
 /** State of a transaction. */
 export function stateOf(one) {
@@ -72,7 +46,7 @@ const COLUMNS = [
   { id: "started", title: "Started", width: "112px", cell: (one) => time(begun(one)) },
   { id: "duration", title: "Duration", width: "92px", align: "right", cell: (one) => duration(lasted(one)) },
   { id: "energy", title: "Energy", width: "96px", align: "right", cell: (one) => h("span", { title: one.energy_source.replaceAll("_", " ") }, energy(one.energy_wh)) },
-  { id: "cost", title: "Cost", width: "84px", align: "right", cell: (one) => cost(one.energy_wh) },
+  { id: "cost", title: "Cost", width: "84px", align: "right", cell: (one) => h("span", { title: one.tariff }, cost(one)) },
   { id: "reason", title: "Reason", from: 900, width: "minmax(70px, .7fr)", cell: (one) => h("span", { title: one.stop_reason }, one.stop_reason) },
   { id: "flags", title: "Flags", from: 760, width: "minmax(90px, 1.4fr)", cell: flagsOf },
 ];
@@ -111,10 +85,9 @@ class TransactionsView extends Part {
       h("h1", { class: "visually-hidden" }, "Transactions"),
       h("div", { class: "bar" },
         h("div", { class: "search" }, icon("search"), input("charge_point", "Charge point", { type: "search" })), input("id_tag", "Tag", { type: "search" }), show, day("since", "From"), day("until", "To"), this.#count,
-        button("Price…", () => askPrice(() => this.#costs())), button("Export CSV", () => this.#export())),
+        button("Export CSV", () => this.#export())),
       this.#table,
     );
-    this.#costs();
     this.until(live.on(["TransactionStarted", "TransactionEnded", "TransactionCorrected"], (_, event) => this.#take(event.transaction)));
     this.until(live.resync(() => this.#read()));
     this.every(AGAIN_MS, () => this.#rows.some((one) => one.open) && this.#table.scroll < 200 && this.#refresh());
@@ -136,11 +109,6 @@ class TransactionsView extends Part {
     Object.assign(this.query, changes);
     setQuery(changes);
     this.#read();
-  }
-
-  #costs() {
-    COLUMNS.find((one) => one.id === "cost").hide = !price().amount;
-    this.#table.again();
   }
 
   #asked() {
@@ -209,6 +177,12 @@ class TransactionsView extends Part {
   }
 
   #show() {
+    const column = COLUMNS.find((one) => one.id === "cost");
+    const hide = !this.#rows.some((one) => cost(one));
+    if (hide !== Boolean(column.hide)) {
+      column.hide = hide;
+      this.#table.again();
+    }
     this.#table.show(this.#rows);
     say(this.#count, `${count(this.#rows.length)}${this.#next === null ? "" : "+"} transactions`);
   }
