@@ -303,7 +303,11 @@ class ChargePointList:
         """
         found = list(islice(self._chosen(wanted, after), limit + 1))
         powers = self._powers(found[:limit]) if POWER in fields else {}
-        rows = [one.row(powers.get(one.id)) for one in found[:limit]]
+        rows = []
+        for number, one in enumerate(found[:limit], 1):
+            rows.append(one.row(powers.get(one.id)))
+            if number % AT_A_TIME == 0:
+                gevent.sleep(0)
         return ChargePointPage(rows, len(found) > limit)
 
     def _chosen(self, wanted: ChargePointQuery, after: str) -> Iterator[_Known]:

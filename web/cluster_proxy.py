@@ -16,8 +16,8 @@ import falcon
 
 from ..remote.cluster.coordinator import CoordinatorUnavailable
 from ..remote.cluster.messages import Ask, Reply
-from .requests import Problem, body_of
-from .resources import INNER
+from .requests import Problem, Query, body_of, place_text
+from .resources import DEFAULT_LIMIT, INNER, MAX_LIMIT
 from .views import JSON, encode, moment
 
 if TYPE_CHECKING:
@@ -120,13 +120,28 @@ class ClusterProxy:
         ):
             return
         member, key = LISTS[path]
-        view = json.loads(response.data or b"{}")
-        rows = {row[key]: row for row in view[member]}
-        for reply in cluster.ask_all(cluster.others(), *_asked(request)).values():
-            if reply.status == falcon.http_status_to_code(falcon.HTTP_200):
-                for row in json.loads(reply.body)[member]:
-                    rows.setdefault(row[key], row)
-        response.data = encode(view | {member: list(rows.values())})
+        replies = cluster.ask_all(cluster.others(), *_asked(request)).values()
+        pages = [json.loads(response.data or b"{}")]
+        pages += [json.loads(reply.body) for reply in replies if reply.status == OK]
+        limit = Query(request, *request.params).whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
+        response.data = encode(joined(pages, member, key, limit))
+
+
+def joined(pages: list[dict[str, Any]], member: str, key: str, limit: int) -> dict[str, Any]:
+    """Make one page of those of several processes, the newest first; a list without pages stays whole."""
+    rows = {row[key]: row for page in reversed(pages) for row in page[member]}
+    places = {id_: (_time(row["created_at"]), id_) for id_, row in rows.items()}
+    ordered = sorted(rows.values(), key=lambda row: places[row[key]], reverse=True)
+    if "more" not in pages[0]:
+        return pages[0] | {member: ordered}
+    more = len(ordered) > limit or any(page["more"] for page in pages)
+    next_ = place_text(places[ordered[:limit][-1][key]]) if more else None
+    return pages[0] | {member: ordered[:limit], "more": more, "next": next_}
+
+
+def _time(told: str) -> str:
+    """Return a time as the cursors of lists have it."""
+    return dt.datetime.fromisoformat(told).isoformat(timespec="microseconds")
 
 
 def holder(system: CentralSystem, cluster: Cluster, charge_point_id: str) -> str:

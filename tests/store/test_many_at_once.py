@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from chargehand import MeterReading, Transaction
+from chargehand import Event, MeterReading, Transaction
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -49,3 +49,14 @@ def test_what_several_charge_points_told_is_read_at_once(opened):
     }
     assert set(store.find_registrations(asked)) == {"CP1", "CP\x002"}
     assert dict(store.told_by([])) == dict(store.find_registrations([])) == {}
+
+
+def test_events_are_read_from_a_time_on_and_behind_so_many_of_them(any_store):
+    for number in range(6):
+        received_at = NOW + dt.timedelta(seconds=number // 2)
+        event = Event(charge_point_id="CP1", kind="status", received_at=received_at, data={"n": number})
+        any_store.add_event(event).wait(10)
+    read = any_store.events(charge_point_id="CP1", until=NOW + dt.timedelta(seconds=1), limit=9)
+    assert [one.data["n"] for one in read] == [3, 2, 1, 0]
+    read = any_store.events(charge_point_id="CP1", until=NOW + dt.timedelta(seconds=1), skip=1, limit=2)
+    assert [one.data["n"] for one in read] == [2, 1]

@@ -98,6 +98,24 @@ def test_pages_of_charge_points_are_joined_and_one_row_is_the_connected_one(node
             assert len(ask(node, "GET", "charge-points?node=b&stored=1")[1]["charge_points"]) == 2
 
 
+def test_pages_of_tickets_of_all_nodes_follow_one_another_the_newest_first(nodes):
+    a, b = nodes
+    with connect(a, "CP1"), connect(b, "CP2"):
+        sent = []
+        for node, id_ in ((a, "CP1"), (b, "CP2"), (a, "CP2"), (b, "CP1"), (a, "CP1")):
+            sent.append(ask(node, "POST", f"charge-points/{id_}/commands/ClearCache", {})[1]["ticket"])
+        for node in nodes:
+            found, query = [], "?limit=2"
+            while query:
+                page = ask(node, "GET", f"tickets{query}")[1]
+                found += [row["ticket"] for row in page["tickets"]]
+                assert len(page["tickets"]) <= 2
+                query = f"?limit=2&before={quote(page['next'])}" if page["more"] else ""
+            assert sorted(found) == sorted(sent)
+            made = [ask(node, "GET", f"tickets/{one}")[1]["created_at"] for one in found]
+            assert made == sorted(made, reverse=True)
+
+
 def test_frames_are_told_by_any_node_and_go_on_where_the_charge_point_goes(nodes):
     a, b = nodes
 
