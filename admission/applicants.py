@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ..config.errors import ChargehandError
+from ..protocol.log_fields import about
 from ..protocol.text import shortened
 from ..store.records import APPROVED, REJECTED, WAITING, Applicant
 
@@ -98,8 +99,13 @@ class Applicants:
         if applied is None:
             if self._is_full():
                 return False
-            text = "charge point %s (%s) waits for approval (auth.unknown)"
-            logger.warning(text, shortened(charge_point_id), peer)
+            named = shortened(charge_point_id)
+            logger.warning(
+                "charge point %s (%s) waits for approval (auth.unknown)",
+                named,
+                peer,
+                extra=about(charge_point=named, connection=peer),
+            )
             applied = Applicant(
                 charge_point_id=charge_point_id, first_seen_at=now, last_seen_at=now, peer=peer
             )

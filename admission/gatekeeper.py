@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..actors.plugin.authentication import ConnectionAttempt, NoVerdict
 from ..protocol.deflate import HEADER, answer_offer
 from ..protocol.handshake import choose_subprotocol
+from ..protocol.log_fields import about
 from ..protocol.text import shortened
 from ..store.store import StoreError
 from ..transport.gate import Admission, Refusal
@@ -157,7 +158,12 @@ class Gatekeeper:
             self._note(decision, request)
         elif decision.subprotocol is not None and self._profiles.shown(decision.identity, decision.profile):
             text = "charge point %s has the least security profile %d from now on, that of this connection"
-            logger.info(text, decision.identity, decision.profile)
+            logger.info(
+                text,
+                decision.identity,
+                decision.profile,
+                extra=about(charge_point=decision.identity, connection=request.peer),
+            )
         return decision
 
     def _stored(self, identity: str) -> tuple[object, object]:
@@ -442,11 +448,26 @@ class Gatekeeper:
         named = f"charge point {shortened(refusal.identity)}: " if refusal.identity else ""
         detail = f" ({refusal.detail})" if refusal.detail else ""
         text = "%s: %s%d %s%s"
-        self._log(logging.INFO, peer, reason, text, peer, named, refusal.status, refusal.reason, detail)
+        self._log(
+            logging.INFO,
+            peer,
+            reason,
+            text,
+            peer,
+            named,
+            refusal.status,
+            refusal.reason,
+            detail,
+            charge_point=refusal.identity,
+        )
 
-    def _log(self, level: int, peer: str, reason: str, text: str, *args: object) -> None:
+    def _log(
+        self, level: int, peer: str, reason: str, text: str, *args: object, charge_point: str = ""
+    ) -> None:
         """Log a line that an address has caused, unless there were too many."""
-        self._sessions.context.log_limit.log(logger, level, peer.rpartition(":")[0], reason, text, *args)
+        extra = about(charge_point=charge_point, connection=peer)
+        address = peer.rpartition(":")[0]
+        self._sessions.context.log_limit.log(logger, level, address, reason, text, *args, extra=extra)
 
     def handshake_failed(self, peer: str, reason: str) -> None:
         """Count a handshake that failed."""

@@ -27,6 +27,7 @@ from .addresses import announce, introduce, say
 from .configuration import find_plugins_here, read_settings, unusable
 from .data_folder import DataFolder, FolderInUse
 from .failures import FAILED, NEXT_OF_STORE, CommandFailed, CommandMisused
+from .log_levels import LevelFollower, Levels
 from .logs import configure
 from .parent import Parent
 from .stop_signals import StopSignals
@@ -51,12 +52,14 @@ def serve(config: str | None, overrides: Mapping[str, object], *, print_settings
     find_plugins_here()
     try:
         with DataFolder(settings.data) as folder:
-            configure(
+            levels = configure(
                 settings.log,
                 workers=settings.workers,
                 least_free_bytes=settings.resources.disk_free_bytes,
             )
-            return (Program if settings.workers == 1 else Parent)(settings, folder).run()
+            if settings.workers > 1:
+                return Parent(settings, folder).run()
+            return Program(settings, folder, levels=levels).run()
     except FolderInUse as error:
         raise CommandFailed(
             str(error), "stop that server first, or give this one another folder with --data"
@@ -101,13 +104,19 @@ class Program:
     """Run of one central system. A `worker` process leaves the announcement and the data folder to its parent."""
 
     def __init__(
-        self, settings: Settings, folder: DataFolder | None = None, worker: Worker | None = None
+        self,
+        settings: Settings,
+        folder: DataFolder | None = None,
+        worker: Worker | None = None,
+        *,
+        levels: Levels | None = None,
     ) -> None:
         self._settings = settings
         self._folder = folder
         limit_s = settings.supervision.stop_timeout_s
         self._signals = StopSignals(limit_s and limit_s + STUCK_S)
         self._system = CentralSystem(settings, worker=worker, http=serve_http)
+        self._levels = Levels(settings.log) if levels is None else levels
 
     def run(self) -> int:
         """Start, serve, stop."""
@@ -119,11 +128,13 @@ class Program:
         if self._settings.tls.pairs:
             self._signals.reload_with(self.reload)
         tune_collector()
+        following = gevent.spawn(LevelFollower(self._system, self._levels).run)
         try:
             self._announce()
             failure = self._serve()
             self._withdraw()
         finally:
+            following.kill()
             self._system.stop()
             self._signals.stopped()
         if failure is not None:

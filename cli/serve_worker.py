@@ -15,13 +15,14 @@ from .program import Program, cannot_start
 if TYPE_CHECKING:
     from ..config.settings import Settings
     from ..config.worker_process import Worker
+    from .log_levels import Levels
 
 
 class WorkerProgram(Program):
     """Run of one worker process; its parent, at the other end of `channel`, prints the announcements."""
 
-    def __init__(self, settings: Settings, worker: Worker, channel: Channel) -> None:
-        super().__init__(settings, worker=worker)
+    def __init__(self, settings: Settings, worker: Worker, channel: Channel, levels: Levels) -> None:
+        super().__init__(settings, worker=worker, levels=levels)
         self._channel = channel
 
     def _introduce(self) -> None:
@@ -45,7 +46,7 @@ def serve() -> int:
         raise CommandMisused(
             "serve-worker cannot be run by hand", "start the workers with `chargehand serve --workers N`"
         ) from error
-    configure(
+    levels = configure(
         settings.log,
         worker=worker.number,
         workers=settings.workers,
@@ -53,7 +54,7 @@ def serve() -> int:
     )
     find_plugins_here()
     try:
-        program = WorkerProgram(settings, worker, channel)
+        program = WorkerProgram(settings, worker, channel, levels)
         worker.reload_all = channel.reload_all
         channel.follow(worker, program.parent_ended, program.reload)
         return program.run()

@@ -73,14 +73,24 @@ class AuthorizationKeys(Plugin):
         try:
             self.system.key_sent(ticket.charge_point_id, value, certain=certain)
         except (PasswordChecksBusy, ValueError) as error:
-            logger.error("new key of charge point %s is not kept: %s", ticket.charge_point_id, error)  # noqa: TRY400
+            logger.error(  # noqa: TRY400
+                "new key of charge point %s is not kept: %s",
+                ticket.charge_point_id,
+                error,
+                extra={"fields": {"charge_point": ticket.charge_point_id, "ticket": ticket.id}},
+            )
 
     def _drop(self, ticket: Ticket[Any], value: str | bytes) -> None:
         """Forget a key that was rotated, and not taken."""
         try:
             self.system.key_refused(ticket.charge_point_id, value)
         except PasswordChecksBusy as error:
-            logger.error("new key of charge point %s is not dropped: %s", ticket.charge_point_id, error)  # noqa: TRY400
+            logger.error(  # noqa: TRY400
+                "new key of charge point %s is not dropped: %s",
+                ticket.charge_point_id,
+                error,
+                extra={"fields": {"charge_point": ticket.charge_point_id, "ticket": ticket.id}},
+            )
 
 
 def _is_password(result: v201.SetVariableResult) -> bool:

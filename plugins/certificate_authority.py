@@ -236,7 +236,13 @@ class CertificateAuthority(Plugin):
             return
         self._refused[charge_point_id] = now, 0
         more = f" ({left_out} more since {at})" if left_out else ""
-        logger.warning("%s: its request for a certificate is refused: %s%s", charge_point_id, reason, more)
+        logger.warning(
+            "%s: its request for a certificate is refused: %s%s",
+            charge_point_id,
+            reason,
+            more,
+            extra={"fields": {"charge_point": charge_point_id}},
+        )
         self._tell(charge_point_id, outcome="refused", reason=reason + more)
 
     def _sign(self, charge_point_id: str, request: SigningRequest, use: str) -> None:
@@ -250,7 +256,12 @@ class CertificateAuthority(Plugin):
             else:
                 signed = self._authority.sign(*arguments)
         except (AuthorityError, ValueError) as error:
-            logger.error("%s: its certificate cannot be signed: %s", charge_point_id, error)  # noqa: TRY400
+            logger.error(  # noqa: TRY400
+                "%s: its certificate cannot be signed: %s",
+                charge_point_id,
+                error,
+                extra={"fields": {"charge_point": charge_point_id}},
+            )
             self._tell(charge_point_id, outcome="failed", reason=str(error))
             return
         certificate = signed.certificate
@@ -269,14 +280,30 @@ class CertificateAuthority(Plugin):
             self._collections.issued_certificates.put(record).wait(STORE_S)
         except (StoreError, TimeoutError) as error:
             # One that is not in the store could not be revoked.
-            logger.error("%s: its certificate is not sent, for it is not stored: %s", charge_point_id, error)  # noqa: TRY400
+            logger.error(  # noqa: TRY400
+                "%s: its certificate is not sent, for it is not stored: %s",
+                charge_point_id,
+                error,
+                extra={"fields": {"charge_point": charge_point_id}},
+            )
             return
-        logger.info("%s: certificate %s is signed", charge_point_id, record.serial_number)
+        logger.info(
+            "%s: certificate %s is signed",
+            charge_point_id,
+            record.serial_number,
+            extra={"fields": {"charge_point": charge_point_id}},
+        )
         self._tell(charge_point_id, outcome="signed", serial_number=record.serial_number)
         try:
             self.system.send_certificate(charge_point_id, signed.chain, use=use, when_offline="queue")
         except (VerbRefused, InvalidPayload) as error:
-            logger.error("%s: certificate %s is not sent: %s", charge_point_id, record.serial_number, error)  # noqa: TRY400
+            logger.error(  # noqa: TRY400
+                "%s: certificate %s is not sent: %s",
+                charge_point_id,
+                record.serial_number,
+                error,
+                extra={"fields": {"charge_point": charge_point_id}},
+            )
             records.delivered(
                 self._collections, record.serial_number, "not_delivered", str(error), self._now()
             )
@@ -301,7 +328,12 @@ class CertificateAuthority(Plugin):
         state, reason = records.outcome(ticket)
         if state != "installed":
             logger.warning(
-                "%s: certificate %s is %s: %s", ticket.charge_point_id, serial_number, state, reason
+                "%s: certificate %s is %s: %s",
+                ticket.charge_point_id,
+                serial_number,
+                state,
+                reason,
+                extra={"fields": {"charge_point": ticket.charge_point_id, "ticket": ticket.id}},
             )
         receipts = records.delivered(self._collections, serial_number, state, reason, self._now())
         for receipt in receipts:
@@ -334,12 +366,22 @@ class CertificateAuthority(Plugin):
         if found is None or not records.is_due(found, now, self._renew_before):
             return
         if found.not_after - now <= NEAR:
-            logger.warning("%s: its certificate runs out at %s", charge_point_id, found.not_after)
+            logger.warning(
+                "%s: its certificate runs out at %s",
+                charge_point_id,
+                found.not_after,
+                extra={"fields": {"charge_point": charge_point_id}},
+            )
         self._asked[charge_point_id] = now
         try:
             self.system.renew_certificate(charge_point_id)
         except (VerbRefused, LookupError) as error:
-            logger.warning("%s: its certificate cannot be renewed: %s", charge_point_id, error)
+            logger.warning(
+                "%s: its certificate cannot be renewed: %s",
+                charge_point_id,
+                error,
+                extra={"fields": {"charge_point": charge_point_id}},
+            )
 
     def write_revocations(self) -> None:
         """Write the revocation list, unless it is the last one and not old; a failure is logged, and tried again."""

@@ -42,7 +42,12 @@ def install(
     try:
         name = certificate_name(request.certificate)
     except ValueError as error:
-        logger.warning("charge point %s installed what is no certificate: %s", charge_point_id, error)
+        logger.warning(
+            "charge point %s installed what is no certificate: %s",
+            charge_point_id,
+            error,
+            extra={"fields": {"charge_point": charge_point_id}},
+        )
         return []
     known = collections.installed_certificates.of(charge_point_id)
     use = USES[request.certificate_type]
@@ -53,6 +58,7 @@ def install(
             "charge point %s has more than %d certificates; one is not noted",
             charge_point_id,
             KEPT_PER_CHARGE_POINT,
+            extra={"fields": {"charge_point": charge_point_id}},
         )
         return []
     record = InstalledCertificate(
@@ -111,6 +117,7 @@ def report(
             charge_point_id,
             len(told),
             len(told) - room,
+            extra={"fields": {"charge_point": charge_point_id}},
         )
     kept = told[:room]
     keys = {records.key(one) for one in kept}

@@ -113,6 +113,7 @@ class SecurityProfiles(Plugin):
                 "refused, unless a person lowers that (chargehand charge-points set --security-profile)",
                 kept.charge_point_id,
                 profile,
+                extra={"fields": {"charge_point": kept.charge_point_id}},
             )
         if changed != kept:
             self._book.put(changed)

@@ -1,9 +1,9 @@
 """Keyed collections of records of one kind: whole in memory, and made durable by their store.
 
 Tags, reservations, charging profiles, local lists, credentials, security profiles, applicants, tokens of the HTTP API,
-logins at the page, unfinished tickets, facts that ended transactions, questions about ended ones, monitors, messages
-of displays, network profiles, and certificates, installed and issued, are collections: few enough for every process,
-read by sessions without waiting, changed one at a time.
+logins at the page, levels of log lines, unfinished tickets, facts that ended transactions, questions about ended ones,
+monitors, messages of displays, network profiles, and certificates, installed and issued, are collections: few enough
+for every process, read by sessions without waiting, changed one at a time.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .records import (
     InstalledCertificate,
     IssuedCertificate,
     LocalList,
+    LogLevel,
     Monitor,
     NetworkProfile,
     OverFact,
@@ -205,6 +206,7 @@ class Collections:
         self.api_tokens: Collection[ApiToken] = Collection(
             "api_tokens", ApiToken, lambda token: token.name, persist
         )
+        self.log_levels: Collection[LogLevel] = Collection("log_levels", LogLevel, _of_charge_point, persist)
         self.page_logins: Collection[PageLogin] = Collection(
             "page_logins", PageLogin, lambda login: login.digest, persist
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -214,6 +214,19 @@ class PageLogin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     proof: bytes
     created_at: datetime
     expires_at: datetime
+
+
+class LogLevel(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Lowest level of log lines about a charge point until a time, in every process; None for no end."""
+
+    charge_point_id: str
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+    until: datetime | None = None
+    by: str = ""
+
+    def is_over(self, now: datetime) -> bool:
+        """Return whether its time has passed."""
+        return self.until is not None and self.until <= now
 
 
 class SecurityProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -17,6 +17,7 @@ from ..actors.plugin.cell import PluginCell
 from ..actors.plugin.circuit_breaker import CircuitBreakerPolicy
 from ..actors.runtime.cell import CellPhase, Ending, Exit
 from ..protocol.events import PluginQuarantined, PluginReleased
+from ..protocol.log_fields import about
 from .child import Child, ChildSpec
 from .rules import Budget
 from .supervisor import Supervisor
@@ -85,7 +86,12 @@ class PluginSupervisor(Supervisor):
             child.budget = Budget(self.policy)
             self._restart(child)
             return
-        logger.error("Plugin %s failed too often and is quarantined: %s", child.spec.id, child.last_crash)
+        logger.error(
+            "Plugin %s failed too often and is quarantined: %s",
+            child.spec.id,
+            child.last_crash,
+            extra=about(plugin=child.spec.id),
+        )
         self._quarantine(child.spec.id, cell)
 
     def _restart(self, child: Child) -> None:
@@ -107,7 +113,10 @@ class PluginSupervisor(Supervisor):
         if exit_.failure is not None:
             child.last_crash = exit_.failure.text
         logger.error(
-            "Plugin %s failed its trial call and stays in quarantine: %s", child.spec.id, child.last_crash
+            "Plugin %s failed its trial call and stays in quarantine: %s",
+            child.spec.id,
+            child.last_crash,
+            extra=about(plugin=child.spec.id),
         )
         self._quarantine(child.spec.id, cell)
 
@@ -170,7 +179,9 @@ class PluginSupervisor(Supervisor):
         if not cell.quarantined:
             return
         name = child.spec.id
-        logger.warning("Plugin %s is on trial: restarted, and one trial call may pass", name)
+        logger.warning(
+            "Plugin %s is on trial: restarted, and one trial call may pass", name, extra=about(plugin=name)
+        )
         cell.begin_trial(lambda: self._tell(ReleasePlugin(name, number)))
         child.budget.total += 1
         self._restart(child)
@@ -181,7 +192,9 @@ class PluginSupervisor(Supervisor):
         cell: Any = child.cell
         if not getattr(cell, "quarantined", False):
             return False
-        logger.warning("Plugin %s is released from quarantine", child.spec.id)
+        logger.warning(
+            "Plugin %s is released from quarantine", child.spec.id, extra=about(plugin=child.spec.id)
+        )
         restarts = child.budget.total
         child.budget = Budget(self.policy)
         child.budget.total = restarts

@@ -20,6 +20,7 @@ from ..actors.session.actor import SessionActor
 from ..actors.session.cell import ChargePointCell
 from ..actors.session.charge_point import ChargePoint
 from ..protocol.events import SessionRestarted
+from ..protocol.log_fields import about
 from ..protocol.session import Session
 from ..protocol.websocket import CloseCode
 from .rules import Budget, Policy
@@ -233,7 +234,12 @@ class SessionSupervisor(Branch):
                 cell.abandon()
                 continue
             seen.killed = True
-            logger.error("The session of %s hangs in %r; killing it", cell.urn, cell.current_message)
+            logger.error(
+                "The session of %s hangs in %r; killing it",
+                cell.urn,
+                cell.current_message,
+                extra=about(charge_point=cell.urn),
+            )
             context.observer.count("session_hung", cell.charge_point.id)
             cell.kill()
         self._look_again()
@@ -302,7 +308,12 @@ class SessionSupervisor(Branch):
             self._ended(cell, Exit(Ending.CRASH, failure, None, started=False))
             return
         self._sessions.context.observer.count("session_restarted", cell.charge_point.id)
-        logger.warning("The session of %s was restarted after %s", cell.urn, self._last_crash.get(cell))
+        logger.warning(
+            "The session of %s was restarted after %s",
+            cell.urn,
+            self._last_crash.get(cell),
+            extra=about(charge_point=cell.urn),
+        )
         context = self._sessions.context
         if SessionRestarted in context.router.listeners:
             now = context.date_of(context.clock.monotonic())
@@ -311,7 +322,9 @@ class SessionSupervisor(Branch):
 
     def _give_up(self, cell: ChargePointCell) -> None:
         logger.error(
-            "The session of %s crashed too often (supervision.intensity); closing its connection", cell.urn
+            "The session of %s crashed too often (supervision.intensity); closing its connection",
+            cell.urn,
+            extra=about(charge_point=cell.urn),
         )
         self._sessions.context.observer.count("session_given_up", cell.charge_point.id)
         connection = cell.newest

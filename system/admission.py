@@ -13,6 +13,7 @@ from ..admission.applicants import Applicants
 from ..admission.credentials import Credentials, PasswordChecksBusy
 from ..admission.security_events import SecurityEvents
 from ..admission.security_profiles import SecurityProfiles
+from ..protocol.log_fields import about
 from ..protocol.payload import encode
 from ..protocol.session import Registration
 from ..protocol.versions import version_named
@@ -113,7 +114,12 @@ class Admission:
             try:
                 self.credentials.stage(charge_point_id, key)
             except PasswordChecksBusy as error:
-                logger.error("new key of charge point %s is not staged: %s", charge_point_id, error)  # noqa: TRY400
+                logger.error(  # noqa: TRY400
+                    "new key of charge point %s is not staged: %s",
+                    charge_point_id,
+                    error,
+                    extra=about(charge_point=charge_point_id),
+                )
 
         self._pool.spawn(stage)
 
@@ -128,6 +134,7 @@ class Admission:
                 "%s has not used the new key that it was given at %s: its old key still counts (auth.rotation_warn_s)",
                 charge_point_id,
                 since.isoformat(timespec="seconds"),
+                extra=about(charge_point=charge_point_id),
             )
 
     def start(self) -> None:

@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from .charge_point_list import ChargePointList
     from .event_targets import DurableSubscription
     from .local_lists import LocalListUpdate
+    from .log_levels import LogLevels
     from .metrics import Metrics
     from .operations import RecentFrames
     from .tree import HttpServer
@@ -357,6 +358,11 @@ class CentralSystem(PluginSystem):
     def metrics(self) -> Metrics:
         """Metrics of this process. Belongs to the hub's thread."""
         return self._parts.metrics
+
+    @property
+    def log_levels(self) -> LogLevels:
+        """Levels of log lines about single charge points. Belongs to the hub's thread."""
+        return self._parts.log_levels
 
     @property
     def activity(self) -> Activity:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..config.errors import ChargehandError
+from ..protocol.log_fields import about
 from ..protocol.websocket import CloseCode
 from ..store.records import Event
 from .by_hand import KIND, STORE_S
@@ -66,7 +67,10 @@ class IssuedCertificates:
         shown = None if connection is None or connection.tls is None else connection.tls.certificate
         if connection is not None and shown is not None and self.fault_of(record.charge_point_id, shown):
             logger.warning(
-                "%s: its connection is closed, for certificate %s is revoked", cell, record.serial_number
+                "%s: its connection is closed, for certificate %s is revoked",
+                cell,
+                record.serial_number,
+                extra=about(charge_point=record.charge_point_id),
             )
             connection.close(CloseCode.POLICY_VIOLATION, "its certificate is revoked")
 

@@ -19,6 +19,7 @@ from ..actors.plugin.retry import GiveUp, RetryLater
 from ..actors.runtime.actor import Actor
 from ..actors.runtime.failure import Failure
 from ..protocol.events import DomainEvent, EventsDropped
+from ..protocol.log_fields import about
 from ..store.events import DURABLE, decoded
 from ..store.store import StoreError
 from .by_hand import DeadLetterNotFound
@@ -646,7 +647,15 @@ class EventConsumers(Actor):
             now = context.clock.monotonic()
             again = state.failed(delivery, now)
             what = (name, event.id, type(event).__name__, delivery.failures, outcome.text)
-            context.log_limit.log(logger, logging.ERROR, charge_point_id, f"event {name}", text, *what)
+            context.log_limit.log(
+                logger,
+                logging.ERROR,
+                charge_point_id,
+                f"event {name}",
+                text,
+                *what,
+                extra=about(charge_point=charge_point_id),
+            )
             if again:
                 self._later(delivery.due - now, Wake(entry, charge_point_id))
             else:

@@ -18,6 +18,7 @@ from ..actors.session.tickets import TicketState
 from ..config.errors import ChargehandError
 from ..protocol.device_model import UNLIMITED, MessageLimits
 from ..protocol.local_lists import LocalListFacts
+from ..protocol.log_fields import about
 from ..protocol.payload import encode
 from ..protocol.verbs import SyncLocalList
 
@@ -125,7 +126,12 @@ class LocalLists:
     def _try_to_go_on(self, ticket: Ticket[Any]) -> None:
         outcome = attempt(self._go_on, ticket)
         if type(outcome) is Failure and not outcome.killed:
-            logger.warning("local list of %s: its rest is not sent: %s", ticket.charge_point_id, outcome.text)
+            logger.warning(
+                "local list of %s: its rest is not sent: %s",
+                ticket.charge_point_id,
+                outcome.text,
+                extra=about(charge_point=ticket.charge_point_id, ticket=ticket.id),
+            )
 
     def _go_on(self, ticket: Ticket[Any]) -> None:
         charge_point_id = ticket.charge_point_id
@@ -149,7 +155,9 @@ class LocalLists:
                     return  # it was all of it
                 if known is None or not known.certain:
                     logger.warning(
-                        "local list of %s: its contents are not known; no more is sent", charge_point_id
+                        "local list of %s: its contents are not known; no more is sent",
+                        charge_point_id,
+                        extra=about(charge_point=charge_point_id),
                     )
                     return
             elif not self._was_too_long(ticket, len(sent.entries)) and (

@@ -44,6 +44,7 @@ from .commands import Commands
 from .durable_events import DurableEvents
 from .event_reader import EventReader
 from .local_lists import LocalLists
+from .log_levels import LogLevels
 from .membership import Membership
 from .metrics import Metrics
 from .operations import Operations
@@ -152,6 +153,7 @@ class Parts:
             self.store, self.timers, cluster, data, self.watermarks, settings.resources.disk_free_bytes
         )
         self.metrics = Metrics(self, counters, self.vitals)
+        self.log_levels = LogLevels(self.store.collections.log_levels, self.now)
         self.activity = Activity(self, ALONE if system.worker is None else system.worker.number)
 
     def _make_watermarks(self, data: str) -> Watermarks:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gevent.event import Event
 
 from ..protocol.deflate_codec import DeflateCodec
+from ..protocol.log_fields import about
 from ..protocol.websocket import CloseCode, Closed, Codec, Failed, Ping, Role
 from .outbox_socket import WOULD_BLOCK, OutboxSocket
 from .read_budget import EASY_BYTES, ReadBudget, easy_s, least_burst_s
@@ -177,7 +178,7 @@ class SocketConnection(OutboxSocket):
             try:  # the usual case, without the loop
                 receiver.deliver(self, text)
             except Exception:
-                logger.exception(FAILED, self.peer)
+                logger.exception(FAILED, self.peer, extra=about(connection=self.peer))
                 self.close(INTERNAL_ERROR)
         else:
             self._take(codec.receive(data, FRAMES_AT_A_TURN))
@@ -247,7 +248,7 @@ class SocketConnection(OutboxSocket):
                 self._write(pongs)
         except Exception:
             # A bug in this program: the connection must not continue with lost messages.
-            logger.exception(FAILED, self.peer)
+            logger.exception(FAILED, self.peer, extra=about(connection=self.peer))
             self.close(INTERNAL_ERROR)
 
     def _ended(self, code: int, reason: str, reply: bytes | None, *, done: bool) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from ..actors.session.commands import NotACommand, UnknownAction, UnknownVersion
 from ..actors.session.tickets import TicketState
 from ..protocol.errors import InvalidPayload
+from ..protocol.log_fields import about
 from ..protocol.verbs import VerbRefused
 from ..store.store import StoreError
 from .operations import BEFORE, CHARGE_POINT, Parameter, flag, limit, operation, page, seconds
@@ -125,7 +126,14 @@ class Dispatch:
             self._wait(ticket, (options["timeout_s"] or 0.0) + effect_s + GRACE_S)
         elif ticket.persisted is not None:
             self._wait_until_kept(ticket)
-        logger.info("%s to %s by HTTP: %s is %s", ticket.action, charge_point, ticket.id, ticket.state)
+        logger.info(
+            "%s to %s by HTTP: %s is %s",
+            ticket.action,
+            charge_point,
+            ticket.id,
+            ticket.state,
+            extra=about(charge_point=charge_point, ticket=ticket.id),
+        )
         self._answer(response, ticket, more(ticket))
 
     @staticmethod
@@ -142,7 +150,10 @@ class Dispatch:
             ticket.persisted.wait(STORE_S)
         except (StoreError, TimeoutError) as error:
             logger.error(  # noqa: TRY400 - the text says all
-                "Ticket %s could not be persisted and will be lost with this process: %s", ticket.id, error
+                "Ticket %s could not be persisted and will be lost with this process: %s",
+                ticket.id,
+                error,
+                extra=about(charge_point=ticket.charge_point_id, ticket=ticket.id),
             )
 
     def _effect_timeout_s(self, query: Query) -> float | None:

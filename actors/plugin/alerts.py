@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from ...protocol.events import AlertRaised
+from ...protocol.log_fields import about
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +43,7 @@ def raise_alert(
         "unknown" if severity is None else severity,
         subject,
         f": {text}" if text else "",
+        extra=about(charge_point=charge_point_id),
     )
     return store.publish(
         AlertRaised(

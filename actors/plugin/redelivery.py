@@ -20,6 +20,7 @@ import msgspec
 from pykka import ActorDeadError
 
 from ...protocol.errors import OcppError, Refused
+from ...protocol.log_fields import about
 from ...protocol.payload import lenient
 from ...protocol.session import INFINITY, Incoming
 from ..runtime.actor import Actor
@@ -371,7 +372,15 @@ class Redelivery(Actor):
         context, number, charge_point_id = self._context, record.number, record.charge_point_id
         text = "A spooled record of %s (number %d) is a dead letter: %s"
         context.log_limit.log(
-            logger, logging.ERROR, charge_point_id, "dead letter", text, charge_point_id, number, why
+            logger,
+            logging.ERROR,
+            charge_point_id,
+            "dead letter",
+            text,
+            charge_point_id,
+            number,
+            why,
+            extra=about(charge_point=charge_point_id),
         )
         context.observer.count("redelivery_dead_letter", charge_point_id)
         self._take_out(charge_point_id, number, self._spool.dead_letter(record, why))
@@ -397,7 +406,14 @@ class Redelivery(Actor):
         else:
             text = "A record of %s stays in the spool, and is redelivered again: %s"
             self._context.log_limit.log(
-                logger, logging.ERROR, charge_point_id, "spool", text, charge_point_id, error
+                logger,
+                logging.ERROR,
+                charge_point_id,
+                "spool",
+                text,
+                charge_point_id,
+                error,
+                extra=about(charge_point=charge_point_id),
             )
             self._try_later(charge_point_id)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gevent.event import AsyncResult
 
 from ...protocol.errors import ErrorCode, InvalidPayload, OcppError, read_code
+from ...protocol.log_fields import about
 from ...protocol.payload import build
 from ...protocol.verbs import Verb
 from ...store.store import Receipt
@@ -176,4 +177,5 @@ class ShadowCall(Call[Any]):
                 self.ordering_key,
                 self._seen.decode("utf-8", "replace"),
                 self._real.decode("utf-8", "replace"),
+                extra=about(charge_point=str(self.ordering_key), plugin=self.plugin_name),
             )

@@ -13,6 +13,8 @@ from ...protocol.text import INVISIBLE, NAME_CHARS, escaped, shortened
 from .failure import attempt
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .timers import Timers
 
 REPEAT_S, REPEAT_LINES = 60.0, 10
@@ -60,11 +62,12 @@ class LogLimit:
         text: str,
         *args: object,
         exc_info: object = None,
+        extra: Mapping[str, object] | None = None,
     ) -> bool:
         """Write a line, or count it; return whether it was written.
 
         Invisible characters in it are escaped, and a long subject in it is shortened.
-        `reason` is one of few: no charge point may choose it.
+        `reason` is one of few: no charge point may choose it. `extra` is that of the record.
         """
         if not logger.isEnabledFor(level):
             return False
@@ -76,7 +79,7 @@ class LogLimit:
         line = attempt(lambda: text % args)  # what stands in it may raise; logging deals with that
         if type(line) is str and INVISIBLE.search(line) is not None:
             text, args = "%s", (escaped(line),)
-        logger.log(level, text, *args, exc_info=exc_info)  # type: ignore[arg-type]
+        logger.log(level, text, *args, exc_info=exc_info, extra=extra)  # type: ignore[arg-type]
         return True
 
     def _may_write(self, logger: logging.Logger, level: int, subject: str, reason: str) -> bool:

@@ -11,6 +11,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ...protocol.log_fields import about
 from .coordinator import CoordinatorUnavailable
 from .messages import Fence, LetGo, NodeMessage
 
@@ -95,7 +96,12 @@ class Claims:
         try:
             claim = self._coordinator.claim(charge_point_id)
         except CoordinatorUnavailable as error:
-            logger.warning("%s is served, but cannot be claimed yet: %s", charge_point_id, error)
+            logger.warning(
+                "%s is served, but cannot be claimed yet: %s",
+                charge_point_id,
+                error,
+                extra=about(charge_point=charge_point_id),
+            )
             if before is None:
                 self._unclaimed.add(charge_point_id)
             return self._to_be_read(charge_point_id, moved=before is None)
@@ -144,7 +150,12 @@ class Claims:
         if held.epoch < epoch:
             del self._held[charge_point_id]
             self._unread.pop(charge_point_id, None)
-            logger.info("%s is at another node now (epoch %d)", charge_point_id, epoch)
+            logger.info(
+                "%s is at another node now (epoch %d)",
+                charge_point_id,
+                epoch,
+                extra=about(charge_point=charge_point_id),
+            )
             self._lose(charge_point_id)
         elif held.before < epoch < held.epoch:
             self._learn(charge_point_id)

@@ -17,6 +17,7 @@ from ...actors.plugin.detached_call import Untried
 from ...actors.runtime.failure import Failure, attempt
 from ...actors.session.messages import AnswerSent, TicketEnded
 from ...protocol.errors import OcppError, Refused
+from ...protocol.log_fields import about
 from ...protocol.payload import build, lenient
 from ...protocol.session import Incoming
 from ...protocol.versions import version_named
@@ -148,7 +149,13 @@ class EntryHandler:
             message = f"the entry cannot be read: {error}"
         if isinstance(message, str):
             if message:
-                logger.warning("%s of %s: %s", type(envelope).__name__, envelope.charge_point, message)
+                logger.warning(
+                    "%s of %s: %s",
+                    type(envelope).__name__,
+                    envelope.charge_point,
+                    message,
+                    extra=about(charge_point=envelope.charge_point),
+                )
             if isinstance(envelope, CallMade):
                 self._write(place, envelope, encode(Verdict(failed=message)), 0)
             else:
@@ -337,7 +344,10 @@ class EntryHandler:
             logger.error(text, *args, exc_info=exc_info)
         else:
             subject = str(call.ordering_key)
-            context.log_limit.log(logger, logging.ERROR, subject, reason, text, *args, exc_info=exc_info)
+            extra = about(charge_point=subject, plugin=self.cell.urn)
+            context.log_limit.log(
+                logger, logging.ERROR, subject, reason, text, *args, exc_info=exc_info, extra=extra
+            )
 
     def _fail(self, call: RemoteCall, error: Exception, why: str) -> None:
         self._observer.count("plugin_host_failed", call.ordering_key)
