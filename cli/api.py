@@ -234,6 +234,7 @@ def next_after(error: OSError) -> str:
 
 NEXT_BY_TITLE = {
     "No cluster": "start the server with --workers or --redis to have one",
+    "No log level": "`chargehand logs` lists those that have one",
     "No TLS": "set tls.certificate and tls.key, then start the server again",
     "Not a dead event": "`chargehand spool list` shows those that are there",
     "Not a dead letter": "`chargehand spool list` shows those that are there",

@@ -35,6 +35,7 @@ COMMANDS = {
     ),
     "do": ("do:do", "Have a charge point do something, whatever version of OCPP it speaks."),
     "keys": ("keys:keys", "Show which charge points have keys, and give them new ones."),
+    "logs": ("logs_command:logs", "Set the level of log lines about charge points while the server runs."),
     "monitors": ("station_settings:monitors", "Show the monitors of variables that charge points have."),
     "network-profiles": (
         "station_settings:network_profiles",

@@ -22,6 +22,7 @@ from .events import Events
 from .frames import Frames
 from .health import HEALTH, LIVE, READY, HealthResource, LiveResource, ReadyResource
 from .keys import Keys
+from .log_levels import LogLevelsResource
 from .logins import LOGIN, LoginResource
 from .metrics import METRICS, MetricsResource
 from .plugin_resources import PluginResources
@@ -111,6 +112,8 @@ ROUTES = (
     Route(f"{ROOT}/plugins/{{name}}/promote", Plugins, "promote"),
     Route(f"{ROOT}/plugins/{{name}}/{{path}}", PluginResources),
     Route(ACTIVITY, ActivityResource),
+    Route(f"{ROOT}/log-levels", LogLevelsResource),
+    Route(f"{ROOT}/log-levels/{{charge_point}}", LogLevelsResource, "one"),
     Route(f"{ROOT}/supervision", Supervision),
     Route(f"{ROOT}/crashes", Crashes),
     Route(f"{ROOT}/counters", CountersResource),
