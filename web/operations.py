@@ -127,5 +127,4 @@ WORKER = Parameter(
     0,
 )
 NO_WORKER = {404: "There is no such worker process"}
-BUSY = {503: "The central system stops, or its store cannot be read"}
 NOT_STORED = {503: "The store could not keep it, or the central system stops"}

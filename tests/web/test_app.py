@@ -1,10 +1,11 @@
 """Authentication of HTTP requests, with a token and without."""
 
 import falcon
-import falcon.testing
 import pytest
 
 from chargehand.web.app import make_app
+
+from .described import DescribedClient
 
 TOKEN = "tökén with spaces"
 PATHS = ["/api/v1/charge-points", "/api/v1/nothing", "/page/none.js", "/healthz/", "/%68ealthz", "//healthz"]
@@ -12,12 +13,12 @@ PATHS = ["/api/v1/charge-points", "/api/v1/nothing", "/page/none.js", "/healthz/
 
 @pytest.fixture
 def guarded(system, stop):
-    return falcon.testing.TestClient(make_app(system, TOKEN, stop))
+    return DescribedClient(make_app(system, TOKEN, stop))
 
 
 @pytest.fixture
 def opened(system, stop):
-    return falcon.testing.TestClient(make_app(system, None, stop))
+    return DescribedClient(make_app(system, None, stop))
 
 
 def as_sent(text):

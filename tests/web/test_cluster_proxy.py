@@ -14,6 +14,7 @@ from chargehand.testing import StubStore
 
 from ..hub import until
 from ..remote.registry_harness import LeaseRegistry
+from .described import check
 
 SETTINGS = Settings(
     port=0,
@@ -48,6 +49,7 @@ def ask(system, method, path, body=None, token="secret", accept="*/*"):
         text = reply.read().decode()
         connection.close()
         kind = reply.headers.get("Content-Type", "")
+        check(method, f"/api/v1/{path}".partition("?")[0], reply.status, kind, text)
         return reply.status, json.loads(text) if kind == "application/json" else text
 
     return gevent.get_hub().threadpool.apply(run)

@@ -5,7 +5,6 @@ import http.cookies
 from email.utils import parsedate_to_datetime
 
 import falcon
-import falcon.testing
 import pytest
 
 from chargehand import CentralSystem, HttpChangeMade, HttpSettings, Settings
@@ -14,6 +13,7 @@ from chargehand.web.app import make_app
 from chargehand.web.guard import token_digest
 
 from ..hub import until
+from .described import DescribedClient
 
 TOKEN = "the token of the server"
 LOGIN, LIST, TAG = "/api/v1/login", "/api/v1/charge-points", "/api/v1/tags/T1"
@@ -34,7 +34,7 @@ def system(settings):
 
 @pytest.fixture
 def client(system, stop):
-    return falcon.testing.TestClient(make_app(system, TOKEN, stop))
+    return DescribedClient(make_app(system, TOKEN, stop))
 
 
 def log_in(client, token=TOKEN, **more):
@@ -178,7 +178,7 @@ def test_of_too_many_logins_the_oldest_end(client):
 
 
 def test_an_open_api_needs_no_login(system, stop):
-    client = falcon.testing.TestClient(make_app(system, None, stop))
+    client = DescribedClient(make_app(system, None, stop))
     shown = client.simulate_get(LOGIN, headers={"Host": "127.0.0.1:8080"}).json
     assert (shown["name"], shown["scope"], shown["login"]) == ("open", "admin", False)
     reply = client.simulate_post(LOGIN, json={"token": "x"}, headers={"Host": "127.0.0.1:8080"})

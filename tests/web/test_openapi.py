@@ -101,6 +101,11 @@ def test_the_parameters_are_those_that_a_resource_takes(client):
         assert sorted(known) == sorted([one.name for one in declared.query] or ["none"]), path
 
 
+def test_without_tls_there_are_no_certificates_and_nothing_to_read_again(client):
+    assert client.simulate_get("/api/v1/tls").json == {"certificates": []}
+    assert client.simulate_post("/api/v1/tls/reload").status_code == 409
+
+
 def test_it_is_served(client):
     reply = client.simulate_get("/api/v1/openapi.json")
     assert reply.status == falcon.HTTP_200

@@ -1,7 +1,5 @@
 """HTTP resources of plugins: routes, scopes, errors, and a plugin out of service."""
 
-import falcon
-import falcon.testing
 import gevent
 import pytest
 
@@ -18,6 +16,8 @@ from chargehand import (
     v16,
 )
 from chargehand.web.app import make_app
+
+from .described import DescribedClient
 
 TOKEN = "the token of the server"
 ROOT = "/api/v1/plugins/letters"
@@ -83,7 +83,7 @@ def system(tmp_path):
 
 @pytest.fixture
 def ask(system, stop):
-    client = falcon.testing.TestClient(make_app(system, TOKEN, stop))
+    client = DescribedClient(make_app(system, TOKEN, stop))
 
     def asked(method, path, token=TOKEN, **more):
         headers = {"Authorization": f"Bearer {token}"}

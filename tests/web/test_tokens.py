@@ -5,7 +5,6 @@ import logging
 
 import falcon
 import falcon.inspect
-import falcon.testing
 import pytest
 
 from chargehand import CentralSystem, HttpChangeMade, HttpSettings, Settings
@@ -13,6 +12,7 @@ from chargehand.web.app import make_app
 from chargehand.web.guard import SECURITY_HEADERS
 
 from ..hub import until
+from .described import DescribedClient
 
 TOKEN = "the token of the server"
 LIST = "/api/v1/charge-points"
@@ -33,7 +33,7 @@ def system(settings):
 
 @pytest.fixture
 def client(system, stop):
-    return falcon.testing.TestClient(make_app(system, TOKEN, stop))
+    return DescribedClient(make_app(system, TOKEN, stop))
 
 
 def bearer(token):
