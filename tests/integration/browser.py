@@ -16,7 +16,7 @@ from .server import Server
 
 WAIT_MS = 30_000
 DESKTOP, PHONE = (1440, 900), (390, 844)
-PICTURES = "CHARGEHAND_PICTURES"
+PICTURES = "PAGE_PICTURES"
 """Variable of the environment with the folder for the documentation's pictures; without it none are made."""
 AXE = Path(__file__).parents[2] / ".venv/npm/node_modules/axe-core/axe.min.js"
 EXPECTED = "Failed to load resource: the server responded with a status of"
@@ -43,6 +43,10 @@ class Browser:
 
     def __enter__(self) -> Self:
         return self
+
+    def window(self, server: Server, size: tuple[int, int], theme: str) -> "Page":
+        """Open a window with the page of a server."""
+        return Page(self, server, size, theme)
 
     def __exit__(self, *_: object) -> None:
         self.chromium.close()
@@ -97,7 +101,8 @@ class Page:
         """Take a picture for the documentation, if that is wanted."""
         folder = os.environ.get(PICTURES)
         if folder:
-            self.page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
+            made = self.page.screenshot(animations="disabled")
+            Path(folder, f"{name}.png").write_bytes(made)
 
     def close(self) -> None:
         """Close the window, and assert that nothing was on its console."""

@@ -52,7 +52,6 @@ def test_the_curves_of_a_transaction_are_drawn_and_grow_with_each_reading(visit,
         drawing.wait_for()
         for title in ("Power", "Current (L1, L2, L3)", "State of charge", "Energy"):
             drawing.get_by_text(title, exact=True).wait_for()
-        visited.picture("transaction")
         charge_point.reading(dt.datetime.now(dt.UTC), 22_222)
         page.get_by_text("22.2 kW").first.wait_for()
         drawing.focus()

@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 
 const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
 const short = new Intl.DateTimeFormat(undefined, { month: "short", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const day = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "2-digit" });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 
@@ -39,8 +40,13 @@ export function since(at, now = Date.now()) {
   return at ? duration((now - Date.parse(at)) / 1000) : "";
 }
 
-/** "Nov 28, 21:04", for cells. */
-export const moment = (at) => (at ? short.format(Date.parse(at)) : "");
+/** "Nov 28, 21:04", for cells; of another year "Nov 28, 2027". */
+export function moment(at) {
+  if (!at) return "";
+  const time = new Date(at);
+  return (time.getFullYear() === new Date().getFullYear() ? short : day).format(time);
+}
+
 export const timeOfDay = (at) => clock.format(typeof at === "number" ? at : Date.parse(at));
 export const longMoment = (at) => (at ? `${full.format(Date.parse(at))} · ${at}` : "");
 
