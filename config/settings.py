@@ -290,6 +290,9 @@ class HttpSettings(Section):
         "Origins whose web pages may use the HTTP API from a browser; none by default.",
         sample='["https://operator.example.com"]',
     )
+    access_log: bool = off(
+        "Log a line for each HTTP request: name of the token, address, method, path, status, bytes and duration."
+    )
     event_streams: int = setting(100, "Event streams (`/api/v1/events`) open at a time.", least=0)
     token: str = setting(
         "", "The bearer token; empty makes one at start and writes it into `data`.", secret=True

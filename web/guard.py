@@ -23,7 +23,7 @@ from ..config.checks import is_loopback
 from ..protocol.events import HttpChangeMade
 from .logins import LOGIN, PAGE_HEADER, Logins, TokenFacts
 from .requests import Problem
-from .resources import ADMIN, INNER, READ, SCOPES, Resource
+from .resources import ADMIN, INNER, READ, SCOPES, WHO, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -131,6 +131,8 @@ class Guard:
         if caller is None or request.env.get(INNER):
             return
         status = falcon.http_status_to_code(response.status)
+        if status not in (401, 429):
+            request.env.get(WHO, []).append(caller.name)
         if request.method in ONLY_READ and status != falcon.http_status_to_code(falcon.HTTP_403):
             return
         if status in (401, 429):

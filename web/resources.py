@@ -26,6 +26,8 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
 READ, COMMAND, ADMIN = SCOPES = ("read", "command", "admin")
 """Scopes of tokens; each one includes those before it."""
+WHO = "chargehand.who"
+"""Key in the environ of a list that takes the name of the token that a request was made with."""
 INNER = "chargehand.asked_by_a_node"
 """Key in the environ of a request that another node has passed on; no header can set it."""
 AT_A_TIME = 100

@@ -21,17 +21,21 @@ from ..transport.descriptors import accepted, descriptor_limit
 from ..transport.shared_port import listen
 from .app import make_app
 from .requests import Stop, Stopping, problem
+from .resources import WHO
 from .storage import remove_leftover
 from .token import choose_token, publish_token
 from .views import PROBLEM, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ..system.central_system import CentralSystem
     from ..transport.tls import ServerTls
 
 logger = logging.getLogger(__name__)
+ACCESS = logging.getLogger("chargehand.access")
+PATH_CHARS = 500
+"""Characters of a path that the access log has."""
 
 MAX_CONNECTIONS = 1000
 IDLE_TIMEOUT_S = 75.0
@@ -67,7 +71,14 @@ def serve_http(system: CentralSystem, address: tuple[str, int], *, share_port: b
     stop = Stop()
     remove_leftover(system)
     tls = system.http_tls if system.settings.http.tls else None
-    server = Server(address, make_app(system, token, stop), stop, share_port=share_port, tls=tls)
+    server = Server(
+        address,
+        make_app(system, token, stop),
+        stop,
+        share_port=share_port,
+        tls=tls,
+        access_log=system.settings.http.access_log,
+    )
     return HttpListener(server, lambda: None if share_port else publish_token(system.settings, token))
 
 
@@ -123,6 +134,8 @@ class Handler(WSGIHandler):
     server: Server
     answer_limit: Any = None
     chunks: ChunkedBody | None = None
+    who: Sequence[str] = ()
+    """Name of the token of the request, once it is known."""
 
     def handle(self) -> None:
         """Serve the connection to its end."""
@@ -191,7 +204,8 @@ class Handler(WSGIHandler):
         environ: dict[str, Any] = super().get_environ()
         if self.chunks is not None:
             environ["wsgi.input"] = self.wsgi_input = ChunkedInput(self.chunks, environ["wsgi.input"])
-        return environ | {"RAW_URI": self.path}
+        self.who = []
+        return environ | {"RAW_URI": self.path, WHO: self.who}
 
     def start_response(self, *args: Any, **kwargs: Any) -> Any:
         """Begin to answer; a client that is too slow from here on counts as gone."""
@@ -221,8 +235,30 @@ class Handler(WSGIHandler):
                 self.answer_limit = None
 
     def log_request(self) -> None:
-        """Log one line for each request, at debug level."""
-        logger.debug("%s", self.format_request())
+        """Log one line for each request, if `http.access_log` wants that; queries and headers are left out."""
+        if not self.server.access_log or not ACCESS.isEnabledFor(logging.INFO):
+            return
+        status = str(getattr(self, "_orig_status", None) or self.status or "0").split()[0]
+        fields = {
+            "token": self.who[0] if self.who else "",
+            "address": str(self.client_address[0]),
+            "method": self.command or "",
+            "path": str(self.path or "").partition("?")[0][:PATH_CHARS],
+            "status": int(status) if status.isdecimal() else 0,
+            "bytes": int(self.response_length or 0),
+            "duration_ms": round(max(0.0, self.time_finish - self.time_start) * 1000, 3),
+        }
+        ACCESS.info(
+            "%s %s by %s from %s: %d, %d bytes, %.1f ms",
+            fields["method"],
+            fields["path"],
+            fields["token"] or "nobody",
+            fields["address"],
+            fields["status"],
+            fields["bytes"],
+            fields["duration_ms"],
+            extra={"fields": fields},
+        )
 
     def log_error(self, msg: str, *args: Any) -> None:
         """Log a client that does not speak HTTP, without a traceback."""
@@ -240,7 +276,9 @@ class Server(WSGIServer):
         *,
         share_port: bool = False,
         tls: ServerTls | None = None,
+        access_log: bool = False,
     ) -> None:
+        self.access_log = access_log
         self.connections = Pool(MAX_CONNECTIONS)
         options: dict[str, Any] = {} if tls is None else {"ssl_context": tls.loaded.context}
         super().__init__(

@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 import time
+from dataclasses import replace
 from urllib.parse import quote
 
 import gevent
@@ -15,6 +16,8 @@ from gevent import socket as gevent_socket
 from chargehand import CentralSystem, HttpSettings, Settings, serve_http
 from chargehand.config.errors import ConfigError
 from chargehand.web import server as web_server
+
+from ..hub import until
 
 TOKEN = "t"
 CHARGE_POINTS = "/api/v1/charge-points"
@@ -330,3 +333,56 @@ def test_a_client_that_expects_to_go_on_is_told_to_and_its_chunks_are_taken(syst
         assert sock.recv(25).startswith(b"HTTP/1.1 100 Continue")
         sock.sendall(b"2\r\n{}\r\n0\r\n\r\n")
         assert answer(sock)[0] == 200
+
+
+# The access log
+
+
+@pytest.fixture
+def accesses(settings, caplog):
+    """Serve with an access log; return a function that asks, and gives the record of its line."""
+    logged = replace(settings, http=replace(settings.http, access_log=True))
+    caplog.set_level("INFO", logger="chargehand.access")
+    with CentralSystem(logged, http=serve_http) as running:
+
+        def ask(method, path, *headers):
+            caplog.clear()
+            with raw(running) as sock:
+                sock.sendall(request(method, path, *headers))
+                status, found, _ = answer(sock)
+            until(lambda: [one for one in caplog.records if one.name == "chargehand.access"], "it is logged")
+            (record,) = [one for one in caplog.records if one.name == "chargehand.access"]
+            assert record.fields["status"] == status
+            assert record.fields["bytes"] > int(found["Content-Length"])  # with its headers
+            return record
+
+        yield ask
+
+
+def test_a_line_of_the_access_log_names_the_token_and_no_secret(accesses):
+    record = accesses("GET", f"{CHARGE_POINTS}?q=a%20secret&limit=5")
+    fields = record.fields
+    assert (fields["token"], fields["method"], fields["path"]) == ("server", "GET", CHARGE_POINTS)
+    assert (fields["status"], fields["address"]) == (200, "127.0.0.1")
+    assert 0 <= fields["duration_ms"] < 60_000
+    assert "secret" not in record.getMessage()
+
+
+def test_a_stranger_has_no_name_in_the_access_log(accesses):
+    record = accesses("GET", CHARGE_POINTS, "Authorization: Bearer wrong")
+    assert (record.fields["token"], record.fields["status"]) == ("", 401)
+    assert "by nobody from 127.0.0.1" in record.getMessage()
+    assert "wrong" not in record.getMessage()
+
+
+def test_a_change_and_a_long_path_are_in_the_access_log_too(accesses):
+    record = accesses("DELETE", f"/api/v1/tags/{'x' * 5000}")
+    assert (record.fields["method"], len(record.fields["path"])) == ("DELETE", 500)
+
+
+def test_without_the_setting_no_request_is_logged(system, caplog):
+    caplog.set_level("DEBUG")
+    with raw(system) as sock:
+        sock.sendall(request("GET", CHARGE_POINTS))
+        assert answer(sock)[0] == 200
+    assert [one for one in caplog.records if one.name == "chargehand.access"] == []
