@@ -1,6 +1,7 @@
 """Several worker processes: they share ports and store, are killed and started again, and stop in order."""
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -240,6 +242,34 @@ def test_a_stop_is_in_order_and_leaves_no_process(start_server: StartServer, num
     left = {path.name for path in server.data.iterdir()}
     assert not left & {"run.json", "store.socket", "coordinator.socket"}
     assert "Traceback" not in server.output
+
+
+def test_a_login_at_the_page_counts_at_every_worker_at_once_until_it_is_left(
+    start_server: StartServer,
+) -> None:
+    server = start_server(*TWO)
+    page = {"X-Chargehand-Page": "1"}
+
+    def ask(method: str, path: str, body: str | None = None, **headers: str) -> http.client.HTTPResponse:
+        with contextlib.closing(
+            http.client.HTTPConnection(urlsplit(server.http).netloc, timeout=30)
+        ) as connection:
+            connection.request(method, path, body, page | headers)
+            answer = connection.getresponse()
+            answer.read()
+            return answer
+
+    for _ in range(5):
+        entered = ask("POST", "/api/v1/login", json.dumps({"token": server.token}))
+        cookie = (entered.getheader("Set-Cookie") or "").partition(";")[0]
+        # Each is another connection, which the kernel gives to one of the two.
+        assert [ask("GET", "/api/v1/charge-points", Cookie=cookie).status for _ in range(6)] == [200] * 6
+    assert ask("DELETE", "/api/v1/login", Cookie=cookie).status == 204
+    until(
+        lambda: {ask("GET", "/api/v1/charge-points", Cookie=cookie).status for _ in range(6)} == {401},
+        "a worker has not heard that the login has ended",
+        BACK_S,
+    )
 
 
 def test_a_killed_parent_takes_its_workers_along_and_the_next_has_port_and_data(
