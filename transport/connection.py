@@ -72,6 +72,11 @@ class LifeCheck:
     def __init__(self, connection: SocketConnection) -> None:
         self.connection: SocketConnection | None = connection
 
+    @property
+    def over(self) -> bool:
+        """True once the connection has ended."""
+        return self.connection is None
+
     def __call__(self) -> None:
         """Check the connection, if it has not ended."""
         if self.connection is not None:
@@ -431,6 +436,7 @@ class SocketConnection(OutboxSocket):
         if self._life is not None:
             self._life.connection = None
             self._life = None
+            self._timers.leave()
         self._stop_writer()
         if self._heard is not None:
             self._heard.set()

@@ -30,6 +30,9 @@ class SharedTimers(Protocol):
     def call_at(self, due: float, callback: Callable[[], None]) -> None:
         """Call `callback` in the hub at `due`."""
 
+    def leave(self) -> None:
+        """Note that a callback's attribute `over` has become true."""
+
 
 class ConnectionLimits(Protocol):
     """Settings of a connection, a part of `SessionSettings`."""

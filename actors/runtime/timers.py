@@ -2,7 +2,8 @@
 
 One heap and one timer of the hub serve all callbacks: a hub timer for each deadline of a session would be expensive. A
 timer cannot be cancelled: the callback checks whether there is still something to do. So an owner keeps at most one
-running, and lets it find its later deadlines.
+running, and lets it find its later deadlines. A callback that many short-lived owners leave behind has an attribute
+`over`, so that those are taken out together.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ class SystemClock:
     time = staticmethod(time.time)
 
 
+LEFT_LEAST = 1000
+"""Callbacks left behind before any of them are taken out."""
+
+
 class Timers:
     """Callbacks by due time, on `clock`'s monotonic scale. `run_due` is called by the hub, or by a test."""
 
@@ -44,6 +49,7 @@ class Timers:
         self.clock = clock
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
+        self._left = 0  # callbacks that were left since the last time that such were taken out
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -74,6 +80,17 @@ class Timers:
     def clear(self) -> None:
         """Drop all callbacks."""
         self._heap.clear()
+
+    def leave(self) -> None:
+        """Note that a callback is `over`; all such are taken out once they may be half of the callbacks.
+
+        A storm of short connections would leave a callback each, for the length of a keepalive's interval.
+        """
+        self._left += 1
+        if self._left >= LEFT_LEAST and self._left * 2 >= len(self._heap):
+            self._left = 0
+            self._heap[:] = [entry for entry in self._heap if not getattr(entry[2], "over", False)]
+            heapq.heapify(self._heap)
 
     def _arm(self, due: float) -> None:
         """Arrange that `run_due` is called at `due`; a no-op here, where the clock is moved by hand."""

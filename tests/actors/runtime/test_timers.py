@@ -3,7 +3,7 @@
 import gevent
 import pytest
 
-from chargehand.actors.runtime.timers import HubTimers, SystemClock, Timers
+from chargehand.actors.runtime.timers import LEFT_LEAST, HubTimers, SystemClock, Timers
 from chargehand.testing import ManualClock
 
 from ...hub import settle, until
@@ -43,6 +43,28 @@ def test_it_knows_when_the_next_callback_is_due(timers):
     timers.call_at(5, int)
     timers.call_at(3, int)
     assert timers.due == 3
+
+
+def test_callbacks_that_are_over_are_taken_out_before_their_time(clock, timers):
+    class Callback:
+        over = False
+        calls = 0
+
+        def __call__(self):
+            Callback.calls += 1
+
+    callbacks = [Callback() for _ in range(2 * LEFT_LEAST)]
+    for callback in callbacks:
+        timers.call_at(60, callback)
+    timers.call_at(59, int)
+    for callback in callbacks[:-1]:
+        callback.over = True
+        timers.leave()
+    assert len(timers) <= LEFT_LEAST
+    assert timers.due == 59
+    clock.advance(60)
+    timers.run_due()
+    assert Callback.calls <= LEFT_LEAST
 
 
 def test_a_callback_can_put_in_another_one(clock, timers):
