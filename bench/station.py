@@ -22,9 +22,10 @@ class Station:
     _waiting: dict[str, "AsyncResult[bytes]"] = field(default_factory=dict)
 
     @classmethod
-    def connect(cls, port: int, name: str) -> "Station":
+    def connect(cls, port: int, name: str, headers: dict[str, str] | None = None) -> "Station":
         """Connect, and start to read answers."""
-        station = cls(Client.connect(f"ws://127.0.0.1:{port}/ocpp/{name}", subprotocols=("ocpp1.6",)))
+        url = f"ws://127.0.0.1:{port}/ocpp/{name}"
+        station = cls(Client.connect(url, subprotocols=("ocpp1.6",), headers=headers))
         gevent.spawn(station.read)
         return station
 

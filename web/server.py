@@ -6,6 +6,7 @@ import errno
 import logging
 import time
 from contextlib import suppress
+from functools import partial
 from socket import SHUT_RDWR, SHUT_WR
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,6 +30,7 @@ from .views import PROBLEM, encode
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ..actors.runtime.log_limit import LogLimit
     from ..system.central_system import CentralSystem
     from ..transport.tls import ServerTls
 
@@ -47,6 +49,8 @@ LINGER_S = 2.0
 """Seconds for which what still comes behind a request that is not HTTP is thrown away."""
 READ_BYTES = 65_536
 STOP_TIMEOUT_S = 0.5
+FREE_PLACES = 8
+"""Connections for which there is always room: with fewer left, the one that has waited for longest is closed."""
 RESERVED_DESCRIPTORS = 8
 """File descriptors that HTTP leaves to the store and the logs."""
 SAY_AGAIN_S = 60.0
@@ -78,6 +82,7 @@ def serve_http(system: CentralSystem, address: tuple[str, int], *, share_port: b
         share_port=share_port,
         tls=tls,
         access_log=system.settings.http.access_log,
+        log_limit=system.log_limit,
     )
     return HttpListener(server, lambda: None if share_port else publish_token(system.settings, token))
 
@@ -113,6 +118,12 @@ class HttpListener:
         pool.kill(block=False)
 
 
+def hang_up(sock: Any) -> None:
+    """End a connection; whoever reads it sees the end."""
+    with suppress(OSError):
+        sock.shutdown(SHUT_RDWR)
+
+
 class ChunkedInput(Input):
     """Body in chunks, as the base class of the handler reads it."""
 
@@ -144,14 +155,15 @@ class Handler(WSGIHandler):
             super().handle()
         finally:
             self.server.handlers.discard(self)
+            self.server.waiting.pop(self, None)
 
     def hang_up(self) -> None:
         """Close the connection to the client."""
-        with suppress(OSError):
-            self.socket.shutdown(SHUT_RDWR)
+        hang_up(self.socket)
 
     def read_requestline(self) -> str:
         """Wait for the next request, within the time limit and until the endpoint stops."""
+        self.server.waiting[self] = self.hang_up
         try:
             limit = gevent.Timeout(IDLE_TIMEOUT_S, Stopping("nothing came"))
             with self.server.stop_signal.interrupts(), limit:
@@ -167,7 +179,13 @@ class Handler(WSGIHandler):
             self.chunks = ChunkedBody(self.rfile) if "transfer-encoding" in self.headers else None
             if self.chunks is not None and "expect" not in self.headers:
                 self.chunks.begin()
+        self.server.waiting.pop(self, None)
         return read
+
+    def run_application(self) -> None:
+        """Answer; from then on a client that does not send the rest of its body only waits."""
+        super().run_application()
+        self.server.waiting[self] = self.hang_up
 
     def MessageClass(self, stream: Any, *options: Any) -> Any:  # noqa: N802 - a name of the base class
         """Read the headers, and refuse those that two servers could read in two ways."""
@@ -262,11 +280,13 @@ class Handler(WSGIHandler):
 
     def log_error(self, msg: str, *args: Any) -> None:
         """Log a client that does not speak HTTP, without a traceback."""
-        logger.info("HTTP: %s", msg % args if args else msg)
+        self.server.note(self.client_address, msg % args if args else msg)
 
 
 class Server(WSGIServer):
-    """Server of one application."""
+    """Server of one application. Clients that only wait lose their places to others when few are left."""
+
+    max_accept = 1  # per turn of the hub, so that many new connections do not starve the others
 
     def __init__(
         self,
@@ -277,6 +297,7 @@ class Server(WSGIServer):
         share_port: bool = False,
         tls: ServerTls | None = None,
         access_log: bool = False,
+        log_limit: LogLimit,
     ) -> None:
         self.access_log = access_log
         self.connections = Pool(MAX_CONNECTIONS)
@@ -295,6 +316,9 @@ class Server(WSGIServer):
         self._tls = tls
         self.stop_signal = stop_signal
         self.handlers: set[Handler] = set()
+        # Clients that have not asked yet, with what closes their connections; those that wait for longest are first.
+        self.waiting: dict[Any, Callable[[], None]] = {}
+        self._log_limit = log_limit
         self._last_descriptor = descriptor_limit() - RESERVED_DESCRIPTORS
         self._said_at = -SAY_AGAIN_S
 
@@ -312,7 +336,14 @@ class Server(WSGIServer):
             found[0].close()
             self._used_up(None)
             return None
+        if found is not None and self.connections.free_count() <= FREE_PLACES and self.waiting:
+            self.waiting.pop(next(iter(self.waiting)))()
         return found
+
+    def note(self, address: Any, text: str) -> None:
+        """Log what a client did wrong, unless it does so too often."""
+        peer = str(address[0]) if isinstance(address, tuple) else str(address)
+        self._log_limit.log(logger, logging.INFO, peer, "HTTP", "HTTP: %s", text)
 
     def _used_up(self, _: object) -> None:
         now = time.monotonic()
@@ -323,14 +354,17 @@ class Server(WSGIServer):
     def wrap_socket_and_handle(self, client_socket: Any, address: Any) -> Any:
         """Do the TLS handshake within the time limit of headers; log a failure in one line."""
         tls: Any = self._tls
+        self.waiting[client_socket] = partial(hang_up, client_socket)
         try:
             with gevent.Timeout(HEADERS_TIMEOUT_S, TimeoutError("it was not finished in time")):
                 wait_read(client_socket.fileno())
                 wrapped = tls.loaded.context.wrap_socket(client_socket, server_side=True)
         except OSError as error:
-            logger.info("HTTP: TLS handshake of %s: %s", address[0], error)
+            self.note(address, f"TLS handshake of {address[0]}: {error}")
             client_socket.close()
             return None
+        finally:
+            self.waiting.pop(client_socket, None)
         try:
             return self.handle(wrapped, address)
         finally:

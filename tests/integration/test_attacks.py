@@ -1,8 +1,10 @@
-"""A charge point that floods the server from one socket costs the others little, and the log a few lines."""
+"""Floods and mutated frames cost the server nothing, and the others little."""
 
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ATTACKS = Path(__file__).parents[2] / "bench" / "attacks.py"
 
@@ -10,18 +12,31 @@ ATTACKS = Path(__file__).parents[2] / "bench" / "attacks.py"
 BOUND_MS = 400
 
 
-def test_the_p99_of_good_charge_points_hardly_moves_in_a_flood() -> None:
+def run(*options: str) -> str:
+    """Run attacks to their end; return the table."""
     done = subprocess.run(
-        [
-            *(sys.executable, str(ATTACKS), "heartbeats", "fragments", "--good", "10"),
-            *("--seconds", "1.5", "--bound-ms", str(BOUND_MS)),
-        ],
+        [sys.executable, str(ATTACKS), *options],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=240,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "heartbeats" in done.stdout
-    assert "fragments" in done.stdout
+    return done.stdout
+
+
+def test_the_p99_of_good_charge_points_hardly_moves_in_a_flood() -> None:
+    table = run("heartbeats", "fragments", "--good", "10", "--seconds", "1.5", "--bound-ms", str(BOUND_MS))
+    assert "heartbeats" in table
+    assert "fragments" in table
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(("transport", "version"), [("greenlet", "1.6"), ("reactor", "2.0.1")])
+def test_thousands_of_mutated_frames_leave_the_server_as_it_was(transport: str, version: str) -> None:
+    table = run(
+        *("mutations", "--frames", "5000", "--version", version, "--transport", transport, "--no-radamsa"),
+        *("--good", "3", "--seconds", "0.3", "--growth-mib", "32"),
+    )
+    assert "deflate" in table

@@ -150,6 +150,30 @@ def test_an_idle_connection_is_closed_after_a_while(system, monkeypatch):
         assert rest(sock) == b""
 
 
+def test_clients_that_only_wait_lose_their_places_to_those_that_ask(settings, monkeypatch):
+    monkeypatch.setattr(web_server, "MAX_CONNECTIONS", 20)
+    with CentralSystem(settings, http=serve_http) as system, contextlib.ExitStack() as stack:
+        begun = [b"", b"GET / HT", b"GET /livez HTTP/1.1\r\nX", request("GET", "/livez", "Content-Length: 9")]
+        socks = [stack.enter_context(raw(system)) for _ in range(40)]
+        for number, sock in enumerate(socks):
+            with contextlib.suppress(OSError):  # it has lost its place
+                sock.sendall(begun[number % len(begun)])
+        with raw(system) as sock:
+            sock.sendall(request("GET", "/livez"))
+            assert answer(sock)[0] == 200
+        assert rest(socks[0]) == b""
+
+
+def test_garbage_without_end_leaves_a_few_lines_in_the_log(system, caplog):
+    caplog.set_level("INFO")
+    for _ in range(100):
+        with raw(system) as sock:
+            sock.sendall(b"\xff\r\n\r\n")
+            sock.shutdown(socket.SHUT_WR)
+            rest(sock)
+    assert 0 < sum("what is not HTTP" in line for line in caplog.messages) <= 20
+
+
 @pytest.mark.parametrize(
     "garbage", [b"\x16\x03\x01\x02\x00\x01\x00\xff\xff\r\n\r\n", b"GET\r\n\r\n", b"\r\n\r\n\r\n"]
 )
