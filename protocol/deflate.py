@@ -224,6 +224,11 @@ class Inflation:
         self.seen = 0
         self.size_bytes = 0
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that it has inflated so far."""
+        return len(self._text)
+
     def feed(self, data: bytes) -> None:
         """Inflate more of the message. Raises `CorruptDeflate`, and `InflatesTooFar` as soon as it is too long."""
         self.size_bytes += len(data)

@@ -50,6 +50,11 @@ class DeflateCodec(Codec):
         self._inflation: Inflation | None = None  # of a compressed message that did not come at once
         self.grown = 0
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the message, or of the frame, that is not whole yet, as far as it is inflated."""
+        return super().held_bytes + (0 if self._inflation is None else self._inflation.held_bytes)
+
     def receive(self, data: bytes, most: int = NO_LIMIT) -> list[Event]:
         """Take what the peer sent, as the plain codec does; after `TURN_BYTES` more than that the rest waits too."""
         self.grown = 0

@@ -178,6 +178,11 @@ class Codec:
         """True if the last `receive` left whole frames for another one, which may get no bytes."""
         return self._need == 0 and self._pending is not None
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the message, or of the frame, that is not whole yet."""
+        return len(self._pending or b"") + len(self._message or b"")
+
     def only_text(self, data: bytes) -> bytes | None:
         """Return the text if `data` is one whole text frame, as most reads are, and nothing came before it.
 

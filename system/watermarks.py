@@ -1,7 +1,8 @@
 """Watermarks: what this process does without before its memory or its disk is used up, looked at once a second.
 
-Memory: first no new connections, then no reading. Disk: first no history of events; transactions are stored to the
-end, and never acknowledged if they are not. Everything recovers by itself.
+Memory: first no new connections, then no reading, then without those connections that hold most of it. Disk: first no
+history of events; transactions are stored to the end, and never acknowledged if they are not. Everything recovers by
+itself.
 """
 
 from __future__ import annotations
@@ -24,12 +25,18 @@ logger = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 """Seconds between two looks."""
+NEAR, NEAR_S = 0.2, 0.25
+"""Part of the memory below the first watermark from which on it is looked at more often, and seconds between looks."""
 MEMORY_BACK = 0.02
 """Part of the memory by which its use has to fall below a watermark before that is over."""
 DISK_BACK = 1.1
 """Multiple of the watermark of the disk that has to be free before that is over."""
-TRIM_EVERY = 10
-"""Looks, while memory is short, between two requests to the allocator to give back what is free."""
+PATIENCE_S = 1.0
+"""Seconds without reading after which the connections that hold most memory are closed."""
+GREEDY_BYTES = 65_536
+"""Bytes that such a connection holds at least."""
+TRIM_S = 10.0
+"""Seconds, while memory is short, between two requests to the allocator to give back what is free."""
 
 
 class Watermarks:
@@ -66,7 +73,7 @@ class Watermarks:
         self._memory_in_use = memory_in_use
         self._free_bytes = free_bytes
         self._running = False
-        self._looks = 0
+        self._unread_since = self._trimmed_at = self._disk_looked_at = 0.0
         limit = settings.memory_bytes or machine.memory_limit()
         self.memory_limit_bytes = None if limit is None else limit // processes
         """Memory that this process may use; None if that is not known."""
@@ -93,22 +100,21 @@ class Watermarks:
     def _look(self) -> None:
         if not self._running:
             return
-        self._timers.call_at(self._timers.clock.monotonic() + LOOK_S, self._look)
-        self.look()
-
-    def look(self) -> None:
-        """Look at memory and disk, and do what follows."""
-        self._looks += 1
-        self._look_at_memory()
-        self._look_at_disk()
+        now = self._timers.clock.monotonic()
+        is_near = self._look_at_memory(now)
+        if now - self._disk_looked_at >= LOOK_S:
+            self._disk_looked_at = now
+            self._look_at_disk()
+        self._timers.call_at(now + (NEAR_S if is_near else LOOK_S), self._look)
 
     # -- Memory ------------------------------------------------------------------------------------
 
-    def _look_at_memory(self) -> None:
+    def _look_at_memory(self, now: float) -> bool:
+        """Look at the memory and do what follows; return whether a watermark is near."""
         used, limit = self._memory_in_use(), self.memory_limit_bytes
         self.memory_bytes = used
         if used is None or not limit:
-            return
+            return False
         part, settings = used / limit, self._settings
         if _crossed(part, settings.memory_accept, is_above=not self.accepts):
             self._set_accepts(accepts=not self.accepts)
@@ -117,8 +123,33 @@ class Watermarks:
         if not self.reads:
             for connection in list(self._connections):  # those whose handshake has ended since, too
                 connection.hold()
-        if not self.accepts and self._looks % TRIM_EVERY == 0:
+                if connection.has_been_left():
+                    connection.give_up("the connection was lost")
+            if now - self._unread_since >= PATIENCE_S:
+                self._drop_greedy(used - int((settings.memory_read - MEMORY_BACK) * limit))
+        if not self.accepts and now - self._trimmed_at >= TRIM_S:
+            self._trimmed_at = now
             _trim()
+        return part > settings.memory_accept - NEAR
+
+    def _drop_greedy(self, excess_bytes: int) -> None:
+        """Close the connections that hold most, until that makes up for the excess: without reading it would stay."""
+        holders = sorted(
+            ((held, id(one), one) for one in self._connections if (held := one.held_bytes) >= GREEDY_BYTES),
+            reverse=True,
+        )
+        freed = dropped = 0
+        for held, _, connection in holders:
+            if freed >= excess_bytes:
+                break
+            freed, dropped = freed + held, dropped + 1
+            self._observer.count("memory_dropped", connection.peer)
+            connection.give_up("memory is short (resources.memory_read)")
+        if dropped:
+            text = (
+                "%d connections were closed that held %d MiB of unfinished messages (resources.memory_read)"
+            )
+            logger.error(text, dropped, freed >> 20)
 
     def _figures(self) -> tuple[int, int]:
         return (self.memory_bytes or 0) >> 20, (self.memory_limit_bytes or 0) >> 20
@@ -136,6 +167,7 @@ class Watermarks:
 
     def _set_reads(self, *, reads: bool) -> None:
         self.reads = reads
+        self._unread_since = self._timers.clock.monotonic()
         if reads:
             for connection in list(self._connections):
                 connection.release()

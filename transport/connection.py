@@ -47,6 +47,8 @@ TCP_QUIET = struct.Struct("=52x2I")
 """Layout of the kernel's `struct tcp_info`: milliseconds since the last data and the last acknowledgement."""
 TCP_TRAFFIC = struct.Struct("=120x2Q")
 """Layout of the same: bytes that were acknowledged, and bytes that were received."""
+LEFT = frozenset({7, 8})
+"""States of the same, in its first byte: CLOSE and CLOSE_WAIT."""
 KERNEL_TICK_S = 0.05
 """Inaccuracy of these times: the kernel counts in ticks."""
 
@@ -286,6 +288,22 @@ class SocketConnection(OutboxSocket):
         """Pause reading until `release`, whatever the receiver does: memory is short."""
         if self.open and not self._closing and not self.paused & BY_MEMORY:
             self._pause(BY_MEMORY)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of a message that is not whole yet, and of those that wait to be sent."""
+        return self.outbox_bytes + self.codec.held_bytes
+
+    def has_been_left(self) -> bool:
+        """Return whether the peer has closed its side, as the kernel says: of a paused connection nothing is read."""
+        try:
+            return self.sock.getsockopt(socket.IPPROTO_TCP, TCP_INFO, 1)[0] in LEFT
+        except (OSError, ValueError):  # ValueError: closed under an SSL socket
+            return False
+
+    def give_up(self, reason: str) -> None:
+        """End the connection now, without a closing handshake."""
+        self._abort(reason)
 
     def release(self) -> None:
         """End the pause of `hold`."""

@@ -19,6 +19,7 @@ from ...protocol.frames import looks_like_answer
 from ...protocol.outgoing import INFINITY, Outgoing
 from ...protocol.payload import EMPTY, build
 from ...protocol.session import Answered, Declined, Ignored, Incoming, RefusedCall, Registration
+from ...protocol.text import shortened
 from ..runtime.actor import Actor
 from ..runtime.failure import Failure, attempt
 from .call import Call
@@ -111,7 +112,7 @@ class SessionActor(Actor):
         charge_point.peer = connection.peer
         charge_point.tls = connection.tls
         how = " (took over)" if was_online else ""
-        logger.info("%s is online from %s%s", charge_point, connection.peer, how)
+        logger.info("%s is online from %s%s", shortened(charge_point.id), connection.peer, how)
         if ChargePointOnline in cell.context.router.listeners:
             self._publish_online(charge_point)
         self._send_next()
@@ -412,7 +413,7 @@ class SessionActor(Actor):
         if booted_before:  # the first boots of ten thousand are told one by one, and cost no memory
             cell.log_line(logging.INFO, "booted", "%s booted: %s", charge_point, status)
         else:
-            logger.info("%s booted: %s", charge_point, status)
+            logger.info("%s booted: %s", shortened(charge_point.id), status)
         self._send_next()
         self._resume_reading()
 

@@ -17,6 +17,7 @@ from ...protocol.errors import Refused
 from ...protocol.events import ChargePointOffline, EventFacts
 from ...protocol.outgoing import INFINITY
 from ...protocol.payload import lenient
+from ...protocol.text import shortened
 from ...protocol.websocket import CloseCode
 from ..runtime.cell import ENDED, NOTHING, Cell, Ending
 from ..runtime.failure import Failure, attempt
@@ -253,7 +254,7 @@ class ChargePointCell(Cell):
         self.connection = None
         charge_point.connected_at = None
         charge_point.disconnected_at = context.clock.time()
-        logger.info("%s is offline (%d %s)", charge_point, code, reason)
+        logger.info("%s is offline (%d %s)", shortened(charge_point.id), code, reason)
         if ChargePointOffline in context.router.listeners:
             now = context.date_of(context.clock.monotonic())
             event = ChargePointOffline(at=now, charge_point_id=charge_point.id, code=code, reason=reason)

@@ -11,8 +11,18 @@ from chargehand.testing import ManualClock
 
 
 class Line:
-    def __init__(self):
+    peer = "192.0.2.1:7"
+
+    def __init__(self, held_bytes=0):
         self.calls = []
+        self.held_bytes = held_bytes
+        self.left = False
+
+    def has_been_left(self):
+        return self.left
+
+    def give_up(self, reason):
+        self.calls.append(reason)
 
     def hold(self):
         self.calls.append("hold")
@@ -94,7 +104,30 @@ def test_a_connection_that_comes_meanwhile_is_not_read_either(machine):
     late = Line()
     machine.lines.add(late)
     machine.uses(902)
-    assert late.calls == ["hold"]
+    assert set(late.calls) == {"hold"}
+
+
+def test_who_goes_meanwhile_is_let_go_though_nobody_is_read(machine):
+    (line,) = machine.lines
+    machine.uses(901)
+    line.left = True
+    machine.uses(901)
+    assert line.calls[-1] == "the connection was lost"
+
+
+def test_memory_that_stays_in_unfinished_messages_is_taken_back(caplog):
+    mib = 1 << 20
+    machine = Machine(memory_bytes=100 * mib)
+    small, large, larger, largest = lines = [Line(held) for held in (1000, 3 * mib, 4 * mib, 5 * mib)]
+    machine.lines.update(lines)
+    machine.uses(95 * mib)
+    assert {call for line in lines for call in line.calls} == {"hold"}
+    machine.uses(95 * mib)  # 7 MiB too many
+    given_up = [line.calls[-1] for line in (largest, larger)]
+    assert given_up == ["memory is short (resources.memory_read)"] * 2
+    assert (large.calls[-1], small.calls[-1]) == ("hold", "hold")
+    assert machine.counts.count("memory_dropped") == 2
+    assert "2 connections were closed that held 9 MiB" in caplog.text
 
 
 def test_below_the_watermarks_everything_comes_back_by_itself(machine):
@@ -167,6 +200,13 @@ def test_a_disk_that_cannot_be_looked_at_is_not_full(machine):
     machine.has_free(None)
     assert machine.watermarks.free_bytes is None
     assert machine.watermarks.disk_is_low is False
+
+
+def test_near_a_watermark_memory_is_looked_at_more_often(machine):
+    machine.uses(700)
+    machine.used = 801
+    machine.clock.advance(0.25)
+    assert machine.state == (False, True)
 
 
 def test_the_same_state_is_told_once(machine, caplog):
