@@ -17,6 +17,7 @@ from .. import __version__
 from ..protocol.actions import Sender
 from ..protocol.verbs import VERBS
 from ..protocol.versions import VERSIONS
+from .examples import example_of
 from .operations import NOTHING, Parameter, operation_of
 from .routes import ROUTES
 from .views import JSON, PROBLEM, View, encode
@@ -315,7 +316,19 @@ def _named(made: dict[str, Any]) -> dict[str, Any]:
     plain = msgspec.json.decode(_VIEW.sub(r"\1", encode(made).decode()))
     schemas = plain["components"]["schemas"]
     plain["components"]["schemas"] = {name.removesuffix("View"): one for name, one in schemas.items()}
-    return _without_null(plain)  # type: ignore[no-any-return]
+    named = _without_null(plain)
+    for item in _bodies(named):
+        item.setdefault("example", example_of(item["schema"], named["components"]["schemas"]))
+    return named  # type: ignore[no-any-return]
+
+
+def _bodies(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the content of each body that has a schema."""
+    for operations in described["paths"].values():
+        for one in operations.values():
+            content = one.get("requestBody", {}).get("content", {}).get(JSON, {})
+            if content.get("schema"):
+                yield content
 
 
 def _without_null(node: Any) -> Any:

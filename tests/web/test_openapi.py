@@ -8,7 +8,9 @@ import falcon.inspect
 import pytest
 
 from chargehand.protocol.actions import Sender
-from chargehand.protocol.verbs import VERBS
+from chargehand.protocol.errors import Refused
+from chargehand.protocol.payload import strict
+from chargehand.protocol.verbs import VERBS, read_verb
 from chargehand.protocol.versions import VERSIONS
 from chargehand.web.app import make_app
 from chargehand.web.commands import STATUSES
@@ -73,6 +75,36 @@ def test_every_command_of_all_versions_and_every_verb_is_a_path():
         body = paths[f"{ONE}/verbs/{verb}"]["post"]["requestBody"]["content"]["application/json"]["schema"]
         schema = described()["components"]["schemas"][body["$ref"].rsplit("/", 1)[1]]
         assert "verb" not in schema["properties"]
+
+
+def test_every_example_of_a_command_is_a_payload_of_one_of_its_versions():
+    wrong = []
+    for path, _, one in operations():
+        if "/commands/" not in path:
+            continue
+        example = json.dumps(one["requestBody"]["content"]["application/json"]["example"]).encode()
+        rows = [
+            version.actions[path.rsplit("/", 1)[1]]
+            for version in VERSIONS.values()
+            if path.rsplit("/", 1)[1] in version.actions
+        ]
+        if not any(accepts(row.request, example) for row in rows):
+            wrong.append((path, example))
+    assert wrong == []
+
+
+def accepts(request, payload):
+    try:
+        strict(request, payload)
+    except Refused:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_example_of_a_verb_can_be_read(verb):
+    body = described()["paths"][f"{ONE}/verbs/{verb}"]["post"]["requestBody"]["content"]["application/json"]
+    assert read_verb(verb, json.dumps(body["example"]).encode())
 
 
 def test_only_what_is_spoken_is_described():
