@@ -84,6 +84,7 @@ class ActivityResource(Resource):
                 msgspec.json.decode(reply, type=ProcessActivity)
                 for reply in ask_siblings(self._system, ACTIVITY, f"limit={limit}", only=only)
             ]
+        found.sort(key=lambda one: one.worker)
         answer(response, self._merged(found, limit, only))
 
     def _merged(self, found: list[ProcessActivity], limit: int, only: int) -> ActivityAnswer:
@@ -91,10 +92,7 @@ class ActivityResource(Resource):
         there = {one.worker for one in found}
         wanted = {view["worker"] for view in self._system.workers() if not only or view["worker"] == only}
         return ActivityAnswer(
-            workers=[
-                WorkerActivity(**{name: getattr(one, name) for name in names})
-                for one in sorted(found, key=lambda one: one.worker)
-            ],
+            workers=[WorkerActivity(**{name: getattr(one, name) for name in names}) for one in found],
             unanswered=sorted(wanted - there),
             busiest=busiest([row for one in found for row in one.busiest], limit),
             inboxes=inboxes([row for one in found for row in one.inboxes], limit),

@@ -127,7 +127,7 @@ def test_a_simulated_charge_point_stays_and_does_what_it_is_told(
     assert kept.process.wait(10) == 0, kept.output
     assert kept.output.splitlines()[-1].startswith("closed")
     assert server.ask("GET", "/api/v1/transactions?open=1").json["transactions"] == []
-    assert run(server, "charge-points").output == "no charge point is connected\n"
+    assert run(server, "charge-points").output == "no charge point is as asked for\n"
 
 
 def test_a_plugin_in_quarantine_is_listed_released_and_gets_what_waited(

@@ -21,7 +21,7 @@ from .server import Server
 
 TWO = ("--workers", "2", "--store", "sqlite")
 BACK_S = 40.0
-VOLATILE = frozenset({"here", "inbox", "pid", "worker_of_answer"})
+VOLATILE = frozenset({"at", "here", "inbox", "pid", "worker_of_answer"})
 """Members that differ from moment to moment, or say which process has answered."""
 NOT_COMPARED = frozenset({"/metrics", "/healthz"})
 """Paths with tests of their own."""
