@@ -24,10 +24,18 @@ ON_EACH_TRANSPORT, ON_EACH_STORE = (
 
 
 class StartServer(Protocol):
-    """Starts a server of the test's own: options of `serve`, a TOML text, a folder for PYTHONPATH, one for data."""
+    """Starts a server of the test's own: options of `serve`, a TOML text, a folder for PYTHONPATH, one for data.
+
+    `descriptors` is how many it may have; 0 for as many as the test.
+    """
 
     def __call__(
-        self, *options: str, config: str = "", python_path: Path | None = None, data: Path | None = None
+        self,
+        *options: str,
+        config: str = "",
+        python_path: Path | None = None,
+        data: Path | None = None,
+        descriptors: int = 0,
     ) -> Server: ...
 
 

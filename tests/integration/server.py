@@ -74,6 +74,7 @@ class Server:
         config: str = "",
         python_path: Path | None = None,
         data: Path | None = None,
+        descriptors: int = 0,
     ) -> None:
         self.data = data or folder / "data"
         self._output = folder / "output"
@@ -87,6 +88,8 @@ class Server:
             settings = folder / "chargehand.toml"
             settings.write_text(config)
             command += ["--config", str(settings)]
+        if descriptors:  # the program runs in the place of the shell
+            command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
         environment = dict(os.environ)
         if python_path is not None:
             environment["PYTHONPATH"] = str(python_path)
