@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import click
-
 from ..config.rendering import without_password
 from ..store.factory import SQLITE_FILE
 from .fingerprints import fingerprint_of
+from .rotation import write_now
 
 if TYPE_CHECKING:
     from ..config.settings import Settings
@@ -114,7 +114,7 @@ logger = logging.getLogger(__name__)
 def say(text: str) -> None:
     """Print a line; one that cannot be written, as on a full disk, is left out."""
     with contextlib.suppress(OSError, ValueError):
-        click.echo(text)
+        write_now(sys.stdout, f"{text}\n")
 
 
 def introduce(settings: Settings) -> None:

@@ -6,7 +6,6 @@ forge another. Times are UTC. Never used by the library: an embedder configures 
 
 import json
 import logging
-import os
 import re
 import sys
 import time
@@ -19,7 +18,7 @@ from ..protocol.log_fields import CONTEXT
 from ..protocol.text import escaped
 from ..system.log_context import fields_of
 from .log_levels import Levels
-from .rotation import RotatingHandler
+from .rotation import RotatingHandler, write_now
 
 AUDIT = "chargehand.audit"
 """Logger of changes over HTTP."""
@@ -135,10 +134,6 @@ class StderrHandler(logging.Handler):
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._stream = stream
-        try:
-            self._descriptor: int | None = stream.fileno()
-        except (OSError, AttributeError):  # none of the operating system's
-            self._descriptor = None
         self._lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -150,21 +145,12 @@ class StderrHandler(logging.Handler):
             return
         try:
             if self._lost:
-                self._write(f"{_now()} WARNING {__name__}: {self._lost} lines before this one were lost\n")
+                told = f"{_now()} WARNING {__name__}: {self._lost} lines before this one were lost\n"
+                write_now(self._stream, told)
                 self._lost = 0
-            self._write(line)
+            write_now(self._stream, line)
         except (OSError, ValueError):  # a stream that is closed raises the latter
             self._lost += 1
-
-    def _write(self, line: str) -> None:
-        if self._descriptor is None:
-            self._stream.write(line)
-            self._stream.flush()
-            return
-        # Not through the stream: what it could not write it would keep, and write twice.
-        rest = memoryview(line.encode("utf-8", "backslashreplace"))
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
 
 
 def _now() -> str:

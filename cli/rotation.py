@@ -34,6 +34,22 @@ def _free_bytes(folder: Path) -> int | None:
     return found.f_bavail * found.f_frsize
 
 
+def write_now(stream: TextIO, text: str) -> None:
+    """Write a text past the buffer of a stream, which would keep what cannot be written and fail again at the end.
+
+    Raises OSError, and ValueError for a stream that is closed.
+    """
+    try:
+        descriptor = stream.fileno()
+    except (OSError, AttributeError):  # none of the operating system's
+        stream.write(text)
+        stream.flush()
+        return
+    rest = memoryview(text.encode("utf-8", "backslashreplace"))
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
 class RotatingHandler(logging.Handler):
     """Writes to `path`; older files stand beside it as `path.2026-11-22`, `path.2026-11-22.2` and so on.
 
@@ -192,7 +208,7 @@ class RotatingHandler(logging.Handler):
     def _tell(self, text: str) -> None:
         # A closed or full standard error must not stop the program either.
         with suppress(OSError, ValueError):
-            print(f"log file {self.path} {text}", file=self._report or sys.stderr, flush=True)
+            write_now(self._report or sys.stderr, f"log file {self.path} {text}\n")
 
 
 class _LogFile:

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import re
+from pathlib import Path
 
 import pytest
 
@@ -164,3 +165,55 @@ def test_the_audit_log_is_whole_on_a_disk_that_is_nearly_full(stream, tmp_path):
     logs.remove()
     assert not log_file.exists() or "history" not in log_file.read_text()
     assert "changed" in audit_file.read_text()
+
+
+# A full disk
+
+
+class Full(io.StringIO):
+    """Stream that can be written only while it has room."""
+
+    full = False
+
+    def write(self, text):
+        if self.full:
+            raise OSError(28, "No space left on device")
+        return super().write(text)
+
+
+def test_a_full_disk_costs_lines_and_says_how_many_once_it_is_back():
+    full = Full()
+    logs.configure(LogSettings(), stream=full)
+    try:
+        logging.getLogger(LOGGER).info("before")
+        full.full = True
+        for _ in range(3):
+            logging.getLogger(LOGGER).info("lost")
+        full.full = False
+        logging.getLogger(LOGGER).info("after")
+    finally:
+        logs.remove()
+    before, told, after = full.getvalue().splitlines()
+    assert (before.endswith("before"), after.endswith("after")) == (True, True)
+    assert told.endswith("WARNING chargehand.cli.logs: 3 lines before this one were lost")
+
+
+def test_a_device_that_is_always_full_raises_nothing(capfd):
+    with Path("/dev/full").open("w") as full:
+        logs.configure(LogSettings(file="/dev/full"), stream=full)
+        try:
+            logging.getLogger(LOGGER).error("lost", exc_info=error())
+        finally:
+            logs.remove()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_stream_that_was_closed_raises_nothing(capfd):
+    stream = io.StringIO()
+    logs.configure(LogSettings(), stream=stream)
+    stream.close()
+    try:
+        logging.getLogger(LOGGER).error("lost")
+    finally:
+        logs.remove()
+    assert capfd.readouterr().err == ""
