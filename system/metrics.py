@@ -142,7 +142,9 @@ def _sessions() -> Iterator[Family]:
         "chargehand_rate_limited_total",
         "counter",
         ("limit",),
-        "Times that a rate limit was hit: messages (sessions.messages_per_s, bytes_per_s), logins, http_logins.",
+        "Times that a rate limit was hit: messages (sessions.messages_per_s, bytes_per_s), logins, http_logins, "
+        "connections of an address that come too often (connection_rate) or are too many (connections), unknown "
+        "charge points.",
     )
     yield Family(
         "chargehand_deadlines_passed_total", "counter", (), "Calls whose handler gave no answer in time."
@@ -263,6 +265,9 @@ COUNTED: Mapping[str, tuple[str, Labels]] = {
     "throttled": ("chargehand_rate_limited_total", ("messages",)),
     "login_limited": ("chargehand_rate_limited_total", ("logins",)),
     "http_login_limited": ("chargehand_rate_limited_total", ("http_logins",)),
+    "connection_refused_rate": ("chargehand_rate_limited_total", ("connection_rate",)),
+    "connection_refused_address": ("chargehand_rate_limited_total", ("connections",)),
+    "unknown_limited": ("chargehand_rate_limited_total", ("unknown",)),
     "deadline_passed": ("chargehand_deadlines_passed_total", ()),
     "session_crashed": ("chargehand_session_crashes_total", ()),
     "session_restarted": ("chargehand_session_restarts_total", ()),

@@ -105,7 +105,15 @@ def test_without_its_database_nothing_is_acknowledged_and_the_server_recovers(
             )
             until(lambda: "could not be stored" in server.output, "nobody said so")
             assert two.call("Heartbeat", {})[0] == 3
-            assert server.ask("GET", "/healthz").status == 200
+            until(lambda: server.ask("GET", "/readyz").status == 503, "it is ready without a store")
+            told = server.ask("GET", "/healthz")
+            assert (told.status, told.json["status"], list(told.json["failing"])) == (
+                503,
+                "unready",
+                ["store"],
+            )
+            assert server.ask("GET", "/livez").status == 200
+            assert 'chargehand_check_ok{check="store",worker="1"} 0.0' in server.ask("GET", "/metrics").text
             one.socket.settimeout(0.5)
             with pytest.raises(TimeoutError):
                 one.text()
@@ -113,6 +121,7 @@ def test_without_its_database_nothing_is_acknowledged_and_the_server_recovers(
         finally:
             postgres.start()
         assert one.answer_to(stop)[0] == 3
+        until(lambda: server.ask("GET", "/readyz").status == 200, "it is not ready again", 30.0)
         assert two.call("StartTransaction", START)[2]["transactionId"] != number
     server.stop()
     assert "s3cr3t" not in server.output
