@@ -293,7 +293,7 @@ class HttpSettings(Section):
     access_log: bool = off(
         "Log a line for each HTTP request: name of the token, address, method, path, status, bytes and duration."
     )
-    event_streams: int = setting(100, "Event streams (`/api/v1/events`) open at a time.", least=0)
+    event_streams: int = setting(100, "Streams of events and of frames over HTTP open at a time.", least=0)
     token: str = setting(
         "", "The bearer token; empty makes one at start and writes it into `data`.", secret=True
     )

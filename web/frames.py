@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 LOOK_S = 0.1
 """Seconds between two looks at a flight recorder."""
 LOOK_ELSEWHERE_S = 0.5
-"""Seconds between two looks at that of another process."""
+"""Seconds between two looks at that of another process, or for a charge point that is away."""
 FOUND = 200
 
 
@@ -111,7 +111,8 @@ class Frames(Resource):
                     yield b":\n\n"
                     quiet_s = 0.0
                 place = _Place.parse(found.next)
-                pause_s = LOOK_S if place.node in ("", self._node) else LOOK_ELSEWHERE_S
+                known = self._system.charge_point(charge_point)
+                pause_s = LOOK_S if known is not None and known.connected else LOOK_ELSEWHERE_S
                 quiet_s += pause_s
                 with self._stop.interrupts():
                     gevent.sleep(pause_s)
