@@ -126,6 +126,8 @@ class Gatekeeper:
     def admit(self, request: HandshakeRequest) -> Admission | Refusal:
         """Admit or refuse a handshake."""
         decision = self._judge(request)
+        if isinstance(decision, Admission) and decision.profile == Profile.NONE:
+            decision = self._limit_strangers(decision.identity) or decision
         if isinstance(decision, Admission) and self._others is not None and decision.subprotocol is not None:
             identity = decision.identity
             stored = self._stored(identity)
@@ -146,8 +148,6 @@ class Gatekeeper:
                 )
                 text = "the records of this charge point cannot be read"
                 decision = Refusal(503, text, (("Retry-After", _retry_after(1.0)),))
-        if isinstance(decision, Admission) and decision.profile == Profile.NONE:
-            decision = self._limit_strangers(decision.identity) or decision
         if isinstance(decision, Admission):  # refused handshakes do not count
             wait_s = self._reconnects.take(_whence(request, decision.identity), self._now())
             if wait_s > 0:
@@ -259,9 +259,13 @@ class Gatekeeper:
     def _limit_strangers(self, identity: str) -> Refusal | None:
         """Limit the charge points that are new, that nobody has entered, and that have proved nothing."""
         applicants, observer = self._applicants, self._sessions.context.observer
-        if applicants is None or applicants.decides or applicants.is_known(identity):
+        if applicants is None or applicants.decides or self._sessions.directory.find(identity) is not None:
             return None
-        if self._sessions.directory.find(identity) is not None:
+        if not applicants.is_known(identity) and self._others is not None:
+            # It may have booted at another process.
+            with contextlib.suppress(StoreError, TimeoutError):
+                self._others.refresh(identity)
+        if applicants.is_known(identity):
             return None
         wait_s = self._strangers.take(self._now())
         if wait_s <= 0:

@@ -544,6 +544,23 @@ def test_one_that_is_here_already_is_no_stranger(open_gate, sessions):
     assert [isinstance(knock(gatekeeper, f"/ocpp/{id_}"), Admission) for id_ in "BCD"] == [True, True, False]
 
 
+def test_one_that_has_booted_at_another_process_is_no_stranger(open_gate):
+    gatekeeper = open_gate()
+    gatekeeper._others = OtherProcesses()
+    gatekeeper._others.refresh = gatekeeper._applicants.known.add
+    for number in range(5):
+        assert isinstance(knock(gatekeeper, f"/ocpp/CP{number}"), Admission)
+
+
+def test_a_stranger_too_many_is_not_claimed_for_this_process(open_gate):
+    gatekeeper, claimed = open_gate(), []
+    gatekeeper._others = OtherProcesses()
+    gatekeeper._others.admit = claimed.append
+    for number in range(5):
+        knock(gatekeeper, f"/ocpp/CP{number}")
+    assert claimed == ["CP0", "CP1"]
+
+
 def test_one_with_the_right_password_is_no_stranger(open_gate):
     gatekeeper = open_gate(credentials={f"CP{number}": "right" for number in range(5)})
     for number in range(5):
