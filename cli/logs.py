@@ -18,7 +18,7 @@ from ..protocol.log_fields import CONTEXT
 from ..protocol.text import escaped
 from ..system.log_context import fields_of
 from .log_levels import Levels
-from .rotation import RotatingHandler, write_now
+from .rotation import RotatingHandler, TornLine, write_now
 
 AUDIT = "chargehand.audit"
 """Logger of changes over HTTP."""
@@ -135,6 +135,8 @@ class StderrHandler(logging.Handler):
         super().__init__()
         self._stream = stream
         self._lost = 0
+        self._torn = ""
+        """Line end that is due: the last line was written in part."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
@@ -145,12 +147,16 @@ class StderrHandler(logging.Handler):
             return
         try:
             if self._lost:
-                told = f"{_now()} WARNING {__name__}: {self._lost} lines before this one were lost\n"
+                told = (
+                    f"{self._torn}{_now()} WARNING {__name__}: {self._lost} lines before this one were lost\n"
+                )
                 write_now(self._stream, told)
-                self._lost = 0
+                self._lost, self._torn = 0, ""
             write_now(self._stream, line)
-        except (OSError, ValueError):  # a stream that is closed raises the latter
+        except (OSError, ValueError) as error:  # a stream that is closed raises the latter
             self._lost += 1
+            if isinstance(error, TornLine):
+                self._torn = "\n"
 
 
 def _now() -> str:

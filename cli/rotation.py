@@ -37,7 +37,7 @@ def _free_bytes(folder: Path) -> int | None:
 def write_now(stream: TextIO, text: str) -> None:
     """Write a text past the buffer of a stream, which would keep what cannot be written and fail again at the end.
 
-    Raises OSError, and ValueError for a stream that is closed.
+    Raises OSError, `TornLine` if a part of it is written, and ValueError for a stream that is closed.
     """
     try:
         descriptor = stream.fileno()
@@ -45,9 +45,19 @@ def write_now(stream: TextIO, text: str) -> None:
         stream.write(text)
         stream.flush()
         return
-    rest = memoryview(text.encode("utf-8", "backslashreplace"))
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+    data = text.encode("utf-8", "backslashreplace")
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except OSError as error:
+        if len(rest) < len(data):
+            raise TornLine(error.errno, error.strerror) from error
+        raise
+
+
+class TornLine(OSError):
+    """Error: a line was written in part, as the disk was full then."""
 
 
 class RotatingHandler(logging.Handler):

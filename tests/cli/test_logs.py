@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import re
 from pathlib import Path
 
@@ -206,6 +207,35 @@ def test_a_device_that_is_always_full_raises_nothing(capfd):
         finally:
             logs.remove()
     assert capfd.readouterr().err == ""
+
+
+def test_a_line_that_was_torn_is_ended_before_the_next_one(tmp_path, monkeypatch):
+    path = tmp_path / "err"
+    room = [10**6]
+
+    def write(descriptor, data):
+        some = bytes(data[: room[0]])
+        if not some:
+            raise OSError(28, "No space left on device")
+        room[0] -= len(some)
+        return real(descriptor, some)
+
+    real = os.write
+    with path.open("w") as stream:
+        logs.configure(LogSettings(), stream=stream)
+        monkeypatch.setattr("chargehand.cli.rotation.os.write", write)
+        try:
+            room[0] = 10
+            logging.getLogger(LOGGER).info("torn")
+            logging.getLogger(LOGGER).info("lost")
+            room[0] = 10**6
+            logging.getLogger(LOGGER).info("after")
+        finally:
+            logs.remove()
+    torn, told, after = path.read_text().splitlines()
+    assert len(torn) == 10
+    assert told.endswith(": 2 lines before this one were lost")
+    assert after.endswith("after")
 
 
 def test_a_stream_that_was_closed_raises_nothing(capfd):
