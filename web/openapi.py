@@ -90,7 +90,11 @@ class _Description:
             components |= {f"{prefix}{name}": schema for name, schema in found.items()}
         paths: dict[str, dict[str, Any]] = {}
         for path, method, responder, declared in operations:
-            paths.setdefault(path, {})[method] = self._operation(path, responder, declared)
+            described = paths.setdefault(path, {})[method] = self._operation(path, responder, declared)
+            if method == "get" and JSON in described["responses"]["200"].get("content", {}):
+                described["responses"]["304"] = {
+                    "description": "The client has it: `If-None-Match` names its ETag"
+                }
         made = {
             "openapi": "3.1.0",
             "info": {
