@@ -333,6 +333,25 @@ def test_lines_of_the_log_say_whose_they_are_and_each_has_its_file(
 ) -> None:
     log = tmp_path / "log"
     server = start_server(*TWO, config=f'[log]\nfile = "{log}"\nformat = "json"\n')
+    with contextlib.ExitStack() as stack:
+        stations = [stack.enter_context(ChargingClient(server, f"L{number}")) for number in range(8)]
+        for station in stations:
+            server.ask("PUT", f"/api/v1/log-levels/{station.name}", {"level": "DEBUG", "for_s": 600})
+
+        def frames() -> set[int]:
+            """Have frames pass; return the workers that have logged some."""
+            for station in stations:
+                station.call("Heartbeat", {})
+            lines = [line for file in tmp_path.glob("log.?") for line in file.read_text().splitlines()]
+            rows = [json.loads(line) for line in lines if "chargehand.frames" in line]
+            assert all(row["charge_point"].startswith("L") for row in rows)
+            return {row["worker"] for row in rows}
+
+        there = {row["worker"] for row in server.ask("GET", "/api/v1/charge-points").json["charge_points"]}
+        until(lambda: frames() == there, "frames of a charge point at DEBUG are not logged", BACK_S)
+        busy = server.ask("GET", "/api/v1/activity").json
+        assert sorted(one["worker"] for one in busy["workers"]) == [1, 2]
+        assert {row["charge_point"] for row in busy["busiest"]} == {station.name for station in stations}
     server.stop()
     files = {path.name: path.read_text().splitlines() for path in tmp_path.glob("log*")}
     assert set(files) == {"log", "log.1", "log.2"}
