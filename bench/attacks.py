@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -37,7 +38,7 @@ from gevent.subprocess import DEVNULL, PIPE, Popen
 from rich.console import Console
 from rich.table import Table
 from station import ANSWER_S, PACE_S, Station
-from trials import TRIALS, VICTIM, Target, Trial, basic, more_files
+from trials import TRIALS, VICTIM, Target, Trial, basic, more_files, status_of
 
 from chargehand import ChargehandError
 
@@ -45,6 +46,8 @@ CONSOLE = Console(width=None if sys.stdout.isatty() else 170)
 LYING, MUTATIONS = "lying-redis", "mutations"
 NAMES = (*FLOODS, *TRIALS, LYING, MUTATIONS)
 VERSIONS = ("1.6", "2.0.1")
+RECOVERY_S = 20.0
+"""Seconds after an attack within which the server must be well again."""
 RECONNECTS = "[sessions]\nreconnect_rate = 0\n"
 """Settings of the server of mutations: a connection that is broken comes back at once."""
 
@@ -187,6 +190,19 @@ def usage(pid: int, there: Path) -> dict[str, float]:
     }
 
 
+def wait_for_health(data: Path) -> None:
+    """Wait until the server says that it is well again. Raises RuntimeError."""
+    port = urlsplit(json.loads((data / "run.json").read_text())["http"]).port or 0
+    ends_at, request = (
+        time.monotonic() + RECOVERY_S,
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    )
+    while (status := status_of(port, request)) != HTTPStatus.OK:
+        if time.monotonic() > ends_at:
+            raise RuntimeError(f"/healthz is {status} for {RECOVERY_S:g} s after the attack")
+        gevent.sleep(0.2)
+
+
 def run_attacker(attack: Attack, port: int, data: Path, seconds: float) -> dict[str, float]:
     """Run an attack in a process of its own; return its figures."""
     run = json.loads((data / "run.json").read_text())
@@ -257,6 +273,7 @@ def measure(attack: Attack, options: Options) -> Seen:
                 cpu = cpu_s(pid) - before["CPU s"]
                 seen.phases["after"] = good.watch(lambda: gevent.sleep(options.seconds))
                 after = usage(pid, there)
+                wait_for_health(there / "data")
                 Good(port, 1, password).leave()
                 good.leave()
         except (OSError, RuntimeError, ValueError, ChargehandError, gevent.Timeout) as error:
@@ -289,6 +306,8 @@ def judge(attack: Attack, seen: Seen, output: str, options: Options) -> None:
         seen.faults.append(f"p99 moves by {p99 - quiet:.1f} ms")
     if options.p99_ms and p99 > options.p99_ms:
         seen.faults.append(f"p99 is {p99:.1f} ms")
+    if attack.kind == MUTATIONS:
+        seen.figures["MiB of the second half"] = round(seen.later_growth_mib, 1)
     if attack.kind == MUTATIONS and seen.later_growth_mib > options.growth_mib:
         seen.faults.append(f"memory grows by {seen.later_growth_mib:.1f} MiB in the second half")
 

@@ -20,7 +20,7 @@ from gevent.server import StreamServer
 REDIS = shutil.which("redis-server")
 START_S = 10.0
 READ_BYTES = 65_536
-LIES = ("types", "nonsense", "unasked", "silence", "ends", "endless", "errors")
+LIES = ("types", "nonsense", "unasked", "errors", "endless", "ends", "silence")
 WRONG = (
     b":-1\r\n",
     b"*3\r\n:1\r\n$-1\r\n+x\r\n",

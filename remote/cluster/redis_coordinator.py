@@ -5,6 +5,7 @@ Two links: one for commands, one that waits for messages to this node. Steps tha
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import math
@@ -21,7 +22,7 @@ from .lease import CHUNK, Lease, Renewal, chunks
 from .seal import SEAL_BYTES, Seal, SealBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from gevent.event import AsyncResult
 
@@ -111,12 +112,14 @@ class RedisCoordinator:
     def claim(self, charge_point_id: str) -> Claim:
         """Claim a charge point. Switches greenlets. Raises `CoordinatorUnavailable`, at once without a lease."""
         with self.lease.claiming(charge_point_id):
-            found = self._ask(scripts.CLAIM, charge_point_id, self.lease.seen)
-        epoch, previous, wait_ms = self._with_lease(found)
-        self.lease.saw(int(epoch))
-        if previous:
-            self.lease.met(previous.decode())
-        return Claim(int(epoch), previous.decode(), int(wait_ms) / 1000)
+            found = self._with_lease(self._ask(scripts.CLAIM, charge_point_id, self.lease.seen))
+        with self._reading():
+            epoch, previous, wait_ms = found
+            claim = Claim(int(epoch), previous.decode(), int(wait_ms) / 1000)
+        self.lease.saw(claim.epoch)
+        if claim.previous:
+            self.lease.met(claim.previous)
+        return claim
 
     def release(self, charge_point_id: str, epoch: int) -> None:
         """Release a charge point, unless another node has claimed it since. Never blocks; may be lost."""
@@ -127,15 +130,18 @@ class RedisCoordinator:
         others: set[str] = set()
         wait_s = 0.0
         for part in chunks(claims.items()):
-            wait_ms, found = self._with_lease(self._ask(scripts.VERIFY, *chain.from_iterable(part)))
-            others.update(one.decode() for one in found)
-            wait_s = max(wait_s, int(wait_ms) / 1000)
+            answer = self._with_lease(self._ask(scripts.VERIFY, *chain.from_iterable(part)))
+            with self._reading():
+                wait_ms, found = answer
+                others.update(one.decode() for one in found)
+                wait_s = max(wait_s, int(wait_ms) / 1000)
         return Verified(frozenset(others), wait_s)
 
     def find(self, charge_point_id: str) -> str:
         """Find the live node that holds a charge point, or "". Switches greenlets. Raises `CoordinatorUnavailable`."""
-        found: bytes = self._ask(scripts.FIND, charge_point_id)
-        return found.decode()
+        found = self._ask(scripts.FIND, charge_point_id)
+        with self._reading():
+            return str(found.decode())
 
     def send(self, node: str, message: bytes) -> None:
         """Send to a node, at most once and in order. Never blocks. Raises `CoordinatorUnavailable` at once."""
@@ -152,17 +158,19 @@ class RedisCoordinator:
 
     def charge_points(self) -> Mapping[str, str]:
         """Return the node of each held charge point. Switches greenlets. Raises `CoordinatorUnavailable`."""
-        living = {node.decode() for node in self._ask(scripts.NODES)}
+        nodes = self._ask(scripts.NODES)
+        with self._reading():
+            living = {node.decode() for node in nodes}
         found: dict[str, str] = {}
         cursor = b"0"
         while True:
-            cursor, pairs = self._get(
-                self._commands.send("HSCAN", f"{self._prefix}:cps", cursor, "COUNT", CHUNK)
-            )
-            for charge_point_id, value in _pairs(pairs):
-                node = value.decode().partition(" ")[2]
-                if node in living:
-                    found[charge_point_id.decode()] = node
+            part = self._get(self._commands.send("HSCAN", f"{self._prefix}:cps", cursor, "COUNT", CHUNK))
+            with self._reading():
+                cursor, pairs = part
+                for charge_point_id, value in _pairs(pairs):
+                    node = value.decode().partition(" ")[2]
+                    if node in living:
+                        found[charge_point_id.decode()] = node
             if cursor == b"0":
                 return found
 
@@ -182,6 +190,15 @@ class RedisCoordinator:
         try:
             return result.get()
         except (RedisAway, RedisCommandRefused) as error:
+            raise CoordinatorUnavailable(str(error)) from error
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Read an answer. Raises `CoordinatorUnavailable` for one that cannot be read."""
+        try:
+            with self._commands.reading():
+                yield
+        except RedisAway as error:
             raise CoordinatorUnavailable(str(error)) from error
 
     def _with_lease(self, found: Any) -> Any:
@@ -215,18 +232,10 @@ class RedisCoordinator:
             return
         self._refused = ""
         answer: Any = result.value
-        run, lapsed, young_ms, nodes, fences, more = answer
-        self.lease.renewed(
-            sent_at,
-            Renewal(
-                server=run.decode(),
-                lapsed=bool(lapsed),
-                young_s=int(young_ms) / 1000,
-                nodes=frozenset(node.decode() for node in nodes),
-                fences={one.decode(): int(float(epoch)) for one, epoch in _pairs(fences)},
-                more=bool(more),
-            ),
-        )
+        with contextlib.suppress(RedisAway):  # the next connection renews
+            with self._commands.reading():
+                renewal = _renewal(answer)
+            self.lease.renewed(sent_at, renewal)
 
     def _refuse(self, why: str) -> None:
         if why.startswith("NOSCRIPT"):
@@ -253,17 +262,22 @@ class RedisCoordinator:
 
     def _begin_again_if_forgotten(self) -> None:
         newest = self._messages.ask("XREVRANGE", self._inbox, "+", "-", "COUNT", 1)
-        if not newest or _order(newest[0][0]) < _order(self._read):
-            self._read = b"0-0"  # a Redis whose clock stands before that of the one before
+        with self._messages.reading():
+            if not newest or _order(newest[0][0]) < _order(self._read):
+                self._read = b"0-0"  # a Redis whose clock stands before that of the one before
 
     def _read_some(self) -> None:
         blocks_ms = round(BLOCK_S * 1000)
         found = self._messages.ask(
             "XREAD", "COUNT", READ_COUNT, "BLOCK", blocks_ms, "STREAMS", self._inbox, self._read
         )
-        for entry, pairs in found[0][1] if found else ():
+        with self._messages.reading():
+            entries = (
+                [(entry, _order(entry), dict(_pairs(pairs))) for entry, pairs in found[0][1]] if found else []
+            )
+        for entry, _, pairs in entries:
             self._read = entry
-            self._take(dict(_pairs(pairs)))
+            self._take(pairs)
 
     def _take(self, entry: Mapping[bytes, bytes]) -> None:
         if self._listener is None:
@@ -289,6 +303,18 @@ class RedisCoordinator:
             self._warn_at = self._clock.monotonic() + WARN_S
             logger.warning("%s: %s (%d since the last such line)", self._inbox, why, self._not_taken)
             self._not_taken = 0
+
+
+def _renewal(answer: Any) -> Renewal:
+    run, lapsed, young_ms, nodes, fences, more = answer
+    return Renewal(
+        server=run.decode(),
+        lapsed=bool(lapsed),
+        young_s=int(young_ms) / 1000,
+        nodes=frozenset(node.decode() for node in nodes),
+        fences={one.decode(): int(float(epoch)) for one, epoch in _pairs(fences)},
+        more=bool(more),
+    )
 
 
 def _pairs(flat: list[bytes]) -> Iterable[tuple[bytes, bytes]]:

@@ -77,12 +77,14 @@ class AnswerReader:
                 found = link.ask(
                     "XREAD", "COUNT", ANSWERS_AT_ONCE, "BLOCK", int(BLOCK_S * 1000), "STREAMS", stream, last
                 )
+                with link.reading():
+                    answers = [(entry, bytes(fields[1])) for entry, fields in found[0][1]] if found else []
             except RedisAway:
                 continue
             except RedisCommandRefused as error:
                 logger.error("%s cannot be read: %s", stream, error)  # noqa: TRY400 - the text says all
                 gevent.sleep(RETRY_S)
                 continue
-            for entry, fields in found[0][1] if found else ():
+            for entry, data in answers:
                 last = entry
-                self._take(bytes(fields[1]))
+                self._take(data)

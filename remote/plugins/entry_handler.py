@@ -127,7 +127,10 @@ class EntryHandler:
             keys += _answered_before(envelope, again=again)
         if keys:
             found = self._link.ask("MGET", *map(self._keys.done, keys))
-            for key, answer in zip(keys, found, strict=True):
+            with self._link.reading():
+                answers = [None if answer is None else bytes(answer) for answer in found]
+                known = list(zip(keys, answers, strict=True))
+            for key, answer in known:
                 if answer is not None:
                     self._remember(key, answer)
         for entry, envelope in fresh:

@@ -285,8 +285,10 @@ class PluginHost:
         sent_at = self._clock.monotonic()
         names = (keys.hosts(group), keys.alive(group), keys.partitions, keys.wants(group), keys.groups)
         settings = (self.name, int(LEASE_S * 1000), int(ALIVE_S * 1000), keys.prefix, group, self._wants)
-        now_ms, share, mine = self._link.ask("EVAL", RENEW, len(names), *names, *settings)
-        self.entries.redis_is_at(now_ms / 1000)
+        answer = self._link.ask("EVAL", RENEW, len(names), *names, *settings)
+        with self._link.reading():
+            now_s, share, mine = int(answer[0]) / 1000, int(answer[1]), [int(number) for number in answer[2]]
+        self.entries.redis_is_at(now_s)
         if self._stopping:
             return
         new, lost = self.assignment.renewed(mine, share, sent_at)
@@ -336,10 +338,14 @@ class PluginHost:
         )
         now = self._clock.monotonic()
         taken = []
-        for key, entries in found or ():
-            stream = by_key[key]
+        with self._blocking.reading():
+            parts = [
+                (by_key[key], [(bytes(id_), _data_of(fields)) for id_, fields in entries])
+                for key, entries in found or ()
+            ]
+        for stream, entries in parts:
             if stream.lease_until > now and self.assignment.get(stream.number) is stream:
-                taken += [StreamEntry(stream, id_, _data_of(fields)) for id_, fields in entries]
+                taken += [StreamEntry(stream, id_, data) for id_, data in entries]
             else:
                 stream.claimed = False  # the entries belong to the present owner
         return taken
@@ -350,14 +356,18 @@ class PluginHost:
         with contextlib.suppress(RedisCommandRefused):  # the group exists already
             self._link.ask("XGROUP", "CREATE", key, group, "0", "MKSTREAM")
         epochs = self._link.ask("HGETALL", self._keys.epochs(stream.number, group))
-        stream.epochs = {
-            one.decode(): int(epoch) for one, epoch in zip(epochs[::2], epochs[1::2], strict=True)
-        }
+        with self._link.reading():
+            stream.epochs = {
+                one.decode(): int(epoch) for one, epoch in zip(epochs[::2], epochs[1::2], strict=True)
+            }
         cursor = b"0-0"
         while True:
-            cursor, found, *_ = self._link.ask(
-                "XAUTOCLAIM", key, group, self.name, 0, cursor, "COUNT", ENTRIES_AT_ONCE
-            )
+            answer = self._link.ask("XAUTOCLAIM", key, group, self.name, 0, cursor, "COUNT", ENTRIES_AT_ONCE)
+            with self._link.reading():
+                cursor, found = (
+                    bytes(answer[0]),
+                    [(bytes(id_), _data_of(fields)) for id_, fields in answer[1]],
+                )
             if found:
                 logger.info(
                     "plugin host %s takes over %d pending entries of stream %d",
@@ -365,7 +375,7 @@ class PluginHost:
                     len(found),
                     stream.number,
                 )
-                entries = [StreamEntry(stream, id_, _data_of(fields)) for id_, fields in found]
+                entries = [StreamEntry(stream, id_, data) for id_, data in found]
                 self.entries.take(entries, again=True)
             if cursor == b"0-0":
                 break

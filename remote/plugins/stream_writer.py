@@ -7,6 +7,7 @@ are gathered and written many at a time, always before what comes after them in 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,10 @@ class StreamWriter:
     def _partitions_known(self, result: Any) -> None:
         if result.exception is not None:
             return  # the next connection asks again
-        self.partitions = int(result.value)
+        with suppress(RedisAway), self.link.reading():
+            self.partitions = _number(result.value)
+        if not self.partitions:
+            return
         self.look_for_wants()
         if self.partitions != self._wanted:
             logger.warning(
@@ -219,13 +223,19 @@ class StreamWriter:
                 logger.error("the wants of plugin hosts cannot be read: %s", result.exception)
             return
         found: dict[str, list[Wants]] = {}
-        for group, *said in result.value:
-            wants = found[group.decode()] = []
-            for data in said:
-                try:
-                    wants.append(read_wants(data))
-                except UnreadableEnvelope as error:
-                    logger.error("the wants of a plugin host of group %s are unreadable: %s", group, error)  # noqa: TRY400
+        said: list[tuple[str, bytes]] = []
+        try:
+            with self.link.reading():
+                for group, *parts in result.value:
+                    found[group.decode()] = []
+                    said += [(group.decode(), bytes(data)) for data in parts]
+        except RedisAway:
+            return
+        for name, data in said:
+            try:
+                found[name].append(read_wants(data))
+            except UnreadableEnvelope as error:
+                logger.error("the wants of a plugin host of group %s are unreadable: %s", name, error)  # noqa: TRY400
         self._told_wanted(found)
 
     def look_for_entry(
@@ -246,6 +256,13 @@ class StreamWriter:
 
         for group in groups if self.partitions else ():
             self.link.send("EXISTS", self._keys.alive(group)).rawlink(partial(looked, group))
+
+
+def _number(found: Any) -> int:
+    number = int(found)
+    if number < 1:
+        raise ValueError(f"{number} streams")
+    return number
 
 
 def refusal(found: Any) -> Exception | None:

@@ -47,6 +47,10 @@ class RedisAway(ChargehandError):
     passing = True
 
 
+LOGIN_READS = 100
+"""Reads of 64 KiB for the answers to a login."""
+
+
 class AddressError(ChargehandError, ValueError):
     """The text is not an address of Redis."""
 
@@ -76,6 +80,7 @@ class Address:
                 "socket_timeout": CONNECT_S,
                 "protocol": 2,
                 "driver_info": None,
+                "parser_class": _bounded(),
             }
             self._kind(**self._options)  # an option that there is not is found now
         except AddressError:
@@ -151,6 +156,26 @@ def _hosts(text: str) -> Iterator[tuple[str, int]]:
         if not host or not port.isdigit():
             raise ValueError(f"{part} is no host and port")
         yield host, int(port)
+
+
+def _bounded() -> Any:
+    """Return redis-py's parser, which reads answers to the login and to sentinels only, with an end to them."""
+    from redis import connection  # noqa: PLC0415 - an extra
+
+    parser: Any = connection.DefaultParser  # a class, or the other one, as redis-py finds hiredis
+
+    class Bounded(parser):  # type: ignore[misc]
+        def __init__(self, socket_read_size: int) -> None:
+            super().__init__(socket_read_size)
+            self._reads = 0
+
+        def read_from_socket(self, *args: Any, **options: Any) -> Any:
+            self._reads += 1
+            if self._reads > LOGIN_READS:
+                raise OSError("the answers to the login have no end")
+            return super().read_from_socket(*args, **options)
+
+    return Bounded
 
 
 def _greenly(kind: Any) -> Any:

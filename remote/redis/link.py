@@ -6,6 +6,7 @@ once, so that nothing waits and nothing grows. A command that blocks in Redis ne
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import time
@@ -19,7 +20,7 @@ from ...config.errors import ChargehandError
 from .address import RedisAway
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .address import Address
 
@@ -32,8 +33,14 @@ PATIENCE_MIN_S = 0.5
 """The shortest that is waited for an answer before it is looked again how long Redis has been silent."""
 OUTSTANDING_LIMIT = 50_000
 """Commands that may wait for their answers; further ones fail."""
+REPLY_BYTES = 134_217_728
+"""Bytes that come without completing an answer before the connection is given up: more would fill the memory."""
+LONG_BYTES = 1_048_576
+"""Bytes of an unfinished answer above which others have their turn between two reads of it."""
 BACKOFF_MIN_S = 0.05
 BACKOFF_MAX_S = 2.0
+WRONG_FORM = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""Errors of whoever reads an answer that has another form than was asked for."""
 
 
 class RedisCommandRefused(ChargehandError):
@@ -68,6 +75,7 @@ class Link:
         self._connection: Any = None
         self._pack: Callable[[tuple[Any, ...]], bytes] | None = None
         self._owner: Any = None
+        self._unread = ""  # why the connection was given up by whoever has read an answer
         self.why = "it is not started"
 
     @property
@@ -112,6 +120,21 @@ class Link:
         """Send a command and wait for its answer. Raises `RedisAway` or `RedisCommandRefused`."""
         return self.send(*command).get()
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read an answer in a `with`; one of another form than was asked for ends the connection. Raises `RedisAway`.
+
+        Whatever answers so is no Redis, or has lost count of what it was asked.
+        """
+        try:
+            yield
+        except WRONG_FORM as error:
+            why = f"an answer cannot be read: {type(error).__name__}: {error}"[:200]
+            if self._connection is not None:
+                self._unread = why
+                self._connection._sock.close()  # noqa: SLF001 - the reader sees it, and says why
+            raise RedisAway(why) from error
+
     # -- The owner -------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -127,17 +150,22 @@ class Link:
                     self.why = str(error)
                     tries += 1
                 else:
-                    tries = 0
+                    begun = time.monotonic()
                     self._serve(connection, hiredis.Reader())
+                    # One that ends at once, again and again, is not asked more often than one that is away.
+                    tries = 0 if time.monotonic() - begun > BACKOFF_MAX_S else tries + 1
                 wait_s = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2 ** min(tries, 10))
                 gevent.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
         finally:
             self._lose("the link was stopped")
 
     def _serve(self, connection: Any, reader: Any) -> None:
+        import hiredis  # noqa: PLC0415 - an extra
+
         sock = connection._sock  # noqa: SLF001 - what redis-py reads with would be a Python call for each answer
         sock.settimeout(self._reply_s)
         self._connection = connection
+        self._unread = ""
         self._out.clear()
         writer = gevent.spawn(self._write, sock)
         why = "the link was stopped"
@@ -147,8 +175,8 @@ class Link:
             if self._up is not None:
                 self._up()
             self._read(sock, reader)
-        except (OSError, EOFError, RedisAway) as error:
-            why = str(error) or type(error).__name__
+        except (OSError, EOFError, RedisAway, hiredis.HiredisError) as error:
+            why = self._unread or str(error) or type(error).__name__
         except Exception as error:
             logger.exception("%s cannot understand %s", self._name, self._address.shown)
             why = f"{type(error).__name__}: {error}"
@@ -194,9 +222,7 @@ class Link:
             sock.close()  # the reader sees it, and says so
 
     def _read(self, sock: Any, reader: Any) -> None:
-        import hiredis  # noqa: PLC0415
-
-        waiting = self._waiting
+        unfinished = 0
         while True:
             try:
                 data = sock.recv(READ_BYTES)
@@ -210,11 +236,30 @@ class Link:
             if not data:
                 raise EOFError("Redis closed the connection")
             reader.feed(data)
-            while (reply := reader.gets()) is not False:
-                result = waiting.popleft()
-                if not isinstance(reply, hiredis.ReplyError):
-                    result.set(reply)
-                    continue
-                result.set_exception(RedisCommandRefused(str(reply)))
-                if str(reply).startswith(("READONLY", "LOADING", "MASTERDOWN")):
-                    raise RedisAway(str(reply))  # it is no master any more, or not yet
+            unfinished += len(data)
+            if unfinished > REPLY_BYTES:
+                raise RedisAway(f"an answer has more than {REPLY_BYTES} bytes")
+            if unfinished > LONG_BYTES:
+                gevent.sleep(
+                    0
+                )  # the socket of a fast Redis always has more, and would keep the hub for itself
+            if self._take_replies(reader):
+                unfinished = 0
+
+    def _take_replies(self, reader: Any) -> bool:
+        """Hand out the answers that are whole; return whether there were any. Raises `RedisAway`."""
+        import hiredis  # noqa: PLC0415
+
+        waiting, any_ = self._waiting, False
+        while (reply := reader.gets()) is not False:
+            any_ = True
+            if not waiting:
+                raise RedisAway("it answers what nobody has asked")
+            result = waiting.popleft()
+            if not isinstance(reply, hiredis.ReplyError):
+                result.set(reply)
+                continue
+            result.set_exception(RedisCommandRefused(str(reply)))
+            if str(reply).startswith(("READONLY", "LOADING", "MASTERDOWN")):
+                raise RedisAway(str(reply))  # it is no master any more, or not yet
+        return any_

@@ -194,6 +194,54 @@ def test_answers_that_nobody_asked_for_end_the_connection_but_not_the_link(redis
     proxy.stop()
 
 
+def test_an_answer_that_cannot_be_read_ends_the_connection_but_not_the_link(redis_server, start_link):
+    link = start_link(redis_server.url)
+    assert link.wait(5.0)
+    answer = link.ask("ECHO", "no number")
+    with pytest.raises(RedisAway, match="cannot be read"), link.reading():
+        int(answer)
+    until(lambda: not link.connected)
+    assert "cannot be read" in link.why
+    assert link.wait(5.0)
+    with link.reading():
+        assert link.ask("PING").decode() == "PONG"
+
+
+def test_an_answer_without_an_end_fills_no_memory(redis_server, start_link, monkeypatch):
+    monkeypatch.setattr(module, "REPLY_BYTES", 4 * module.LONG_BYTES)
+    proxy = Proxy(redis_server.port)
+    proxy.start()
+    link = start_link(proxy.url)
+    assert link.wait(5.0)
+    (there,) = [sock for sock in proxy._open if sock.getsockname()[1] == proxy.port]
+    there.sendall(b"$500000000\r\n")
+    sender = gevent.spawn(there.sendall, bytes(64 * module.LONG_BYTES))
+    until(lambda: not link.connected)
+    assert "bytes" in link.why
+    assert link.wait(5.0)
+    sender.kill()
+    proxy.stop()
+
+
+def test_an_answer_to_the_login_without_an_end_is_not_read_to_it(start_link):
+    read = []
+
+    def serve(sock, _address):
+        sock.recv(65_536)
+        sock.sendall(b"$500000000\r\n")
+        while True:
+            sock.sendall(bytes(module.LONG_BYTES))
+            read.append(1)
+
+    server = StreamServer(("127.0.0.1", 0), serve)
+    server.start()
+    link = start_link(f"redis://127.0.0.1:{server.server_port}")
+    until(lambda: "have no end" in link.why)
+    assert len(read) < 100
+    server.stop(timeout=0)
+    settle()
+
+
 def test_a_callback_that_raises_does_not_end_the_link(redis_server, start_link):
     times = []
 
