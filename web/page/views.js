@@ -5,6 +5,7 @@
 
 export const views = [
   { path: "fleet", element: "fleet-view", title: "Fleet", icon: "fleet", load: () => import("./views/fleet.js") },
+  { path: "charge-points/:id", element: "charge-point-view", load: () => import("./views/charge-point.js") },
   { path: "transactions", element: "transactions-view", title: "Transactions", icon: "transactions", load: () => import("./views/transactions.js") },
   { path: "transactions/:id", element: "transaction-view", load: () => import("./views/transaction.js") },
   { path: "tags", element: "tags-view", title: "Tags", icon: "tags", load: () => import("./views/tags.js") },

@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { field } from "./dialog.js";
+import { h } from "./dom.js";
 
 let described = null;
 
@@ -56,51 +57,112 @@ function without(object, ...names) {
   return Object.fromEntries(Object.entries(object).filter(([name]) => !names.includes(name)));
 }
 
-/** Make the fields of an object's schema; `root` is the whole description. Objects and lists are written as JSON. */
-export function fieldsOf(schema, root) {
-  return Object.entries(schema.properties || {}).map(([name, given]) => {
-    const one = plain(given, root);
-    const required = (schema.required || []).includes(name);
-    const first = one.default ?? null;
-    const options = { required, hint: one.description || "" };
-    let made;
-    if (one.type === "boolean") {
-      const choices = [{ value: "true", label: "Yes" }, { value: "false", label: "No" }];
-      made = field(name, label(name), { ...options, options: required ? choices : [{ value: "", label: first === null ? "Not given" : `Default: ${first ? "yes" : "no"}` }, ...choices] });
-    } else if (one.enum) {
-      made = field(name, label(name), { ...options, options: required ? one.enum : [{ value: "", label: first === null || first === "" ? "Not given" : `Default: ${first}` }, ...one.enum] });
-    } else if (one.type === "integer" || one.type === "number") {
-      made = field(name, label(name), { ...options, type: "number", step: one.type === "integer" ? "1" : "any", min: one.minimum, max: one.maximum, placeholder: first === null ? "" : String(first) });
-    } else if (one.type === "string" || one.type === undefined) {
-      const long = one.contentMediaType || (one.maxLength || 0) > 500;
-      const type = one.format === "date-time" ? "datetime-local" : long ? "area" : "text";
-      made = field(name, label(name), { ...options, type, maxlength: one.maxLength, placeholder: first === null ? "" : String(first) });
-    } else {
-      made = field(name, label(name), { ...options, type: "area", hint: `${options.hint} JSON.`.trim(), placeholder: one.type === "array" ? "[…]" : "{…}" });
+/** Schema of an action's payload in a version: of "1.6" that called Ocpp16…; null if it has none. */
+export async function actionSchema(action, version) {
+  const { paths, components } = await description();
+  const body = Object.entries(paths).find(([path]) => path.endsWith(`/commands/${action}`))?.[1].post.requestBody;
+  const choices = body?.content["application/json"].schema;
+  const wanted = `Ocpp${version.replaceAll(".", "")}${action}`;
+  const named = (choices?.anyOf || (choices ? [choices] : [])).some((one) => one.$ref?.endsWith(`/${wanted}`));
+  return named ? components.schemas[wanted] : null;
+}
+
+/** Actions that can be sent to a charge point of a version. */
+export async function actions(version) {
+  const { paths, components } = await description();
+  const found = Object.keys(paths).map((path) => path.match(/\/commands\/(\w+)$/)?.[1]).filter(Boolean);
+  return found.filter((action) => components.schemas[`Ocpp${version.replaceAll(".", "")}${action}`]).sort();
+}
+
+/**
+ * Make the fields of an object's schema; `root` is the whole description, `at` the path before them. Each has `path`,
+ * `key`, `fault(text)` and `read()`, which gives undefined for what is left out.
+ */
+export function fieldsOf(schema, root, at = "") {
+  return Object.entries(schema.properties || {}).map(([name, given]) => made(name, given, root, (schema.required || []).includes(name), at ? `${at}.${name}` : name));
+}
+
+function made(name, given, root, required, path) {
+  const one = plain(given, root);
+  const element = one.type === "object" && one.properties ? objectField(name, one, root, required, path) : one.type === "array" && one.items ? listField(name, one, root, required, path) : plainField(name, one, required);
+  return Object.assign(element, { path, key: name, inner: element.inner || (() => []) });
+}
+
+function plainField(name, one, required) {
+  const first = one.default ?? null;
+  const options = { required, hint: one.description || "" };
+  const none = (text) => ({ value: "", label: first === null || first === "" ? "Not given" : `Default: ${text}` });
+  const read = (element, convert) => Object.assign(element, { read: () => (element.control.value.trim() === "" ? undefined : convert(element.control.value)) });
+  if (one.type === "boolean") {
+    const choices = [{ value: "true", label: "Yes" }, { value: "false", label: "No" }];
+    return read(field(name, label(name), { ...options, options: required ? choices : [none(first ? "yes" : "no"), ...choices] }), (value) => value === "true");
+  }
+  if (one.enum) return read(field(name, label(name), { ...options, options: required ? one.enum : [none(first), ...one.enum] }), (value) => value);
+  const placeholder = first === null ? "" : String(first);
+  if (one.type === "integer" || one.type === "number") return read(field(name, label(name), { ...options, type: "number", step: one.type === "integer" ? "1" : "any", min: one.minimum, max: one.maximum, placeholder }), Number);
+  if (one.type === "string" && one.format === "date-time") return read(field(name, label(name), { ...options, type: "datetime-local" }), (value) => new Date(value).toISOString());
+  if (one.type === "string") {
+    const long = one.contentMediaType || (one.maxLength || 0) > 500;
+    return read(field(name, label(name), { ...options, type: long ? "area" : "text", maxlength: one.maxLength, placeholder }), (value) => value);
+  }
+  const element = field(name, label(name), { ...options, type: "area", rows: 3, hint: `${options.hint} JSON.`.trim() });
+  return read(element, (value) => {
+    try {
+      return JSON.parse(value);
+    } catch (error) {
+      element.fault(error.message);
+      throw new Error(`${name} is not JSON`);
     }
-    made.kind = one.type === "string" && one.format === "date-time" ? "moment" : one.type || "string";
-    return made;
   });
+}
+
+/** Members of an object, in a frame; of one that may be left out they are made when it is opened. */
+function objectField(name, schema, root, required, path) {
+  let fields = required ? fieldsOf(schema, root, path) : [];
+  const wrong = h("p", { class: "fault" });
+  const element = h(required ? "fieldset" : "details", { class: "group" }, h(required ? "legend" : "summary", {}, label(name)), wrong, fields);
+  if (!required) {
+    element.addEventListener("toggle", () => {
+      if (element.open && !fields.length) element.append(...(fields = fieldsOf(schema, root, path)));
+    });
+  }
+  const there = () => required || element.open;
+  return Object.assign(element, { control: { name }, fault: (text) => (wrong.textContent = text), read: () => (there() ? membersOf(fields) : undefined), inner: () => fields });
+}
+
+/** Items of a list, which can be added and removed. */
+function listField(name, schema, root, required, path) {
+  const items = [];
+  const wrong = h("p", { class: "fault" });
+  const place = h("div", {});
+  const add = () => {
+    const item = made(`${name} ${items.length + 1}`, schema.items, root, true, `${path}.${items.length}`);
+    items.push(item);
+    place.append(item);
+  };
+  const remove = () => items.pop()?.remove();
+  const element = h("fieldset", { class: "group" }, h("legend", {}, label(name)), schema.description && h("p", { class: "hint" }, schema.description), wrong, place, h("p", { class: "actions" }, h("button", { type: "button", class: "small", onclick: add }, `Add ${label(name).toLowerCase()}`), h("button", { type: "button", class: "small", onclick: remove }, "Remove the last")));
+  if (required) add();
+  return Object.assign(element, { control: { name }, fault: (text) => (wrong.textContent = text), read: () => (items.length ? items.map((item) => item.read()) : undefined), inner: () => items });
 }
 
 /** Read fields that `fieldsOf` made; what is empty is left out. Throws where JSON is none, with the fault at its field. */
 export function membersOf(fields) {
-  const found = {};
-  for (const one of fields) {
-    const { name, value } = one.control;
-    if (value.trim() === "") continue;
-    if (one.kind === "boolean") found[name] = value === "true";
-    else if (one.kind === "integer" || one.kind === "number") found[name] = Number(value);
-    else if (one.kind === "moment") found[name] = new Date(value).toISOString();
-    else if (one.kind === "string") found[name] = value;
-    else {
-      try {
-        found[name] = JSON.parse(value);
-      } catch (error) {
-        one.fault(error.message);
-        throw new Error(`${name} is not JSON`);
-      }
-    }
-  }
-  return found;
+  return Object.fromEntries(fields.map((one) => [one.key, one.read()]).filter(([, value]) => value !== undefined));
+}
+
+/** All fields, those within others too. */
+export function allFields(fields) {
+  return fields.flatMap((one) => [one, ...allFields(one.inner())]);
+}
+
+/** Show violations that the API answered at their fields; returns those that have none. */
+export function showViolations(fields, violations) {
+  const known = allFields(fields);
+  return violations.filter((violation) => {
+    const path = violation.path.replaceAll("[", ".").replaceAll("]", "");
+    const at = known.find((one) => one.path === path) || known.find((one) => path.startsWith(`${one.path}.`));
+    at?.fault(violation.text);
+    return !at;
+  });
 }
