@@ -1,13 +1,24 @@
 """The operator's page in a browser: one charge point, its conversation, commands by form, its configuration."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from .browser import DESKTOP, PHONE, faults_for_everybody
-from .stations import station
+from .process import until
+from .stations import station as started
 
 VERSIONS = ["1.6", "2.0.1"]
+
+
+@contextmanager
+def station(server, id_, *options) -> Iterator[None]:
+    """Run a simulated charge point that charges, and stays; it is connected."""
+    with started(server, id_, "--keep", *options):
+        until(lambda: server.connected(id_), f"{id_} is connected", 30)
+        yield
 
 
 @pytest.mark.parametrize("ocpp", VERSIONS)
