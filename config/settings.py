@@ -282,7 +282,7 @@ class HttpSettings(Section):
     failed_logins: int = setting(
         30,
         "Requests with a wrong token that an address may send in a minute; more are answered 429. The right token "
-        "always gets in. 0 sets no limit.",
+        "gets in all the same, unless it is one of fewer than 16 characters in the settings. 0 sets no limit.",
         least=0,
     )
     cors_origins: tuple[str, ...] = setting(

@@ -48,6 +48,8 @@ SECURITY_HEADERS: Final = {
 }
 """Headers of every answer that does not set them itself."""
 MINUTE_S = 60.0
+LONG_CHARS = 16
+"""Characters from which on a token of the settings is too long to be guessed."""
 
 
 class Caller(NamedTuple):
@@ -84,6 +86,7 @@ class Guard:
         self._system = system
         self._clock = clock
         self._token = None if token is None else token_digest(token)
+        self._guessable = token is not None and len(token) < LONG_CHARS
         failed = system.settings.http.failed_logins
         self._failed = TokenBuckets(failed / MINUTE_S, failed)
         self._public = frozenset(public)
@@ -198,7 +201,7 @@ class Guard:
         """Return the token that somebody logs in with; None if none is needed. Raises 401, and 429 as for any."""
         if self._token is None:
             return None
-        token = self._token_with(token_digest(text))
+        token = self._token_given(request, text)
         if token is None:
             self._failed_login(request)
             raise Problem(401, "Unauthorized", "the token is wrong, or has ended", headers=CHALLENGE)
@@ -208,7 +211,7 @@ class Guard:
         scheme, _, given = (request.auth or "").partition(" ")
         # WSGI hands out a header's bytes as latin-1.
         text = given.strip().encode("latin-1", "replace").decode("utf-8", "replace")
-        token = self._token_with(token_digest(text)) if scheme.lower() == "bearer" and text else None
+        token = self._token_given(request, text) if scheme.lower() == "bearer" and text else None
         if token is not None:
             return token
         if text:
@@ -219,6 +222,13 @@ class Guard:
             "the request needs the header `Authorization: Bearer TOKEN`",
             headers=CHALLENGE,
         )
+
+    def _token_given(self, request: falcon.Request, text: str) -> TokenFacts | None:
+        """Return the valid token of a text; a short one of the settings is not looked at while an address guesses."""
+        token = self._token_with(token_digest(text))
+        if token is None or token.name != SERVER_TOKEN or not self._guessable:
+            return token
+        return None if self._failed.wait_s(request.remote_addr, self._clock()) > 0 else token
 
     def _token_with(self, digest: bytes) -> TokenFacts | None:
         if self._token is not None and compare_digest(digest, self._token):

@@ -170,6 +170,14 @@ def test_wrong_tokens_are_limited_and_the_right_one_gets_in(client, system):
     assert counts["http_login_limited"] == statuses.count(falcon.HTTP_429)
 
 
+def test_a_short_token_of_the_settings_cannot_be_guessed_beyond_the_limit(system, stop):
+    client = DescribedClient(make_app(system, "1234", stop))
+    assert client.simulate_get(LIST, headers=bearer("1234")).status_code == 200
+    told = [client.simulate_get(LIST, headers=bearer(f"{guess}")).status_code for guess in range(1230, 1240)]
+    assert told == [401] * 3 + [429] * 7
+    assert client.simulate_get(LIST, headers=bearer("1234"), remote_addr="192.0.2.7").status_code == 200
+
+
 def test_a_limited_address_is_told_when_to_come_again_and_others_are_not_limited(client):
     for _ in range(10):
         reply = client.simulate_get(LIST, headers=bearer("wrong"), remote_addr="192.0.2.1")
