@@ -161,6 +161,8 @@ class Parts:
         logs = str(Path(settings.log.file).absolute().parent) if settings.log.file else ""
 
         def alert(subject: str, text: str) -> None:
+            if self._system.worker is not None and not self._system.worker.first:
+                return  # the first worker process speaks for all: the disk is one
             raise_alert(
                 self.context,
                 self.store,
