@@ -305,9 +305,15 @@ def test_fallbacks_answer_while_redis_is_away_and_what_they_took_is_handled_afte
     fleet = AuthorizingFleet(harness.server, mixed)
     fleet.more(100)
     harness.redis.kill()
+    ask = harness.server.ask
+    until(lambda: ask("GET", "/readyz").status == 503, "it is ready without its coordinator", 30.0)
+    health = ask("GET", "/healthz")  # charge points are served, and sent no commands
+    assert (health.status, health.json["status"]) == (200, "degraded")
+    assert "coordinator" in health.json["failing"]
     fleet.more(100, 5.0)
     harness.redis.start()
     until(lambda: harness.shares_evenly(1), "the streams are not taken again")
+    until(lambda: ask("GET", "/readyz").status == 200, "it is not ready again", 30.0)
     fleet.more(100)
     answers = fleet.end()
     stops = {
