@@ -4,11 +4,13 @@ from pathlib import Path
 
 import falcon
 import pytest
+from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from chargehand import CentralSystem, Settings
 from chargehand.config.settings import HttpSettings
+from chargehand.protocol.histogram import Histogram
 from chargehand.system.metrics import FAMILIES, packed, unpacked
 from chargehand.web.metrics import NodeCollector
 
@@ -127,3 +129,14 @@ def test_the_page_of_metrics_lists_every_family():
     told = (ROOT / "docs" / "metrics.md").read_text()
     listed = [line for line in told.splitlines() if line.startswith("| `chargehand_")]
     assert listed == [row(family) for family in FAMILIES]
+
+
+def test_long_families_are_made_and_written_in_small_steps(monkeypatch):
+    turns = []
+    monkeypatch.setattr("gevent.sleep", turns.append)
+    times = Histogram()
+    labels = [("1.6", f"Action{number}") for number in range(200)]
+    sample = {"chargehand_call_answer_seconds": [(one, times) for one in labels]}
+    text = generate_latest(NodeCollector({1: sample}, here=1)).decode()
+    assert text.count("\n") > 3000
+    assert len(turns) >= 200 / 20 + 3000 / 200
