@@ -18,6 +18,7 @@ from ..protocol.verbs import PEM_MEDIA_TYPE, VERBS
 from .api import asks_server
 from .bulk import chooses, send_bulk
 from .completion import charge_points_like
+from .output import aware
 from .send import SendingOptions, send_command, sends
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
 
 
 def read_time(text: str) -> str:
-    """Read a time, UTC without an offset, and write it as JSON has it. Raises `click.BadParameter`."""
+    """Read a time, and return it as it is written. Raises `click.BadParameter`."""
     try:
-        moment = dt.datetime.fromisoformat(text)
+        dt.datetime.fromisoformat(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is no time like 2026-12-01T02:00:00Z") from error
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)).isoformat()
+    return text
 
 
 def read_id(text: str) -> int | str:
@@ -73,11 +74,14 @@ class VerbGroup(click.Group):
 def command_of(kind: type[Verb]) -> click.Command:
     """Make the command of a verb: an option for each member of its struct."""
     name = str(kind.__struct_config__.tag)
+    fields = msgspec.structs.fields(kind)
+    times = [one.name for one in fields if inspect.DateTimeType in _kinds(inspect.type_info(one.type))]
 
     def run(
         api: Api, *, charge_point: str | None, options: SendingOptions, choice: TargetChoice, **members: Any
     ) -> None:
         given = {member: value for member, value in members.items() if value not in (None, ())}
+        given |= {member: aware(given[member]) for member in times if member in given}
         if choice.many:
             if charge_point is not None:
                 raise click.UsageError(f"{charge_point} is one charge point, the options choose many")
@@ -89,7 +93,7 @@ def command_of(kind: type[Verb]) -> click.Command:
 
     run.__doc__ = kind.__doc__
     command: Callable[..., Any] = sends(chooses(asks_server(run)))
-    for member in reversed(msgspec.structs.fields(kind)):
+    for member in reversed(fields):
         command = _option(member)(command)
     command = click.argument(
         "charge_point", metavar="[CP]", required=False, shell_complete=charge_points_like

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -12,22 +11,12 @@ from .api import STORE_S, asks_server
 from .charge_point_choice import seconds
 from .completion import charge_points_like
 from .failures import CommandMisused
-from .output import lists, moment, show_table, when
+from .output import aware, lists, show_table, when
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .api import Api
-
-
-def _aware(text: str) -> str:
-    """Read a time of the command line, with an offset. Raises `CommandMisused`."""
-    try:
-        at = dt.datetime.fromisoformat(moment(text))
-    except ValueError as error:
-        raise CommandMisused(f"{text!r} is no time", "write it like 2026-12-01T14:00") from error
-    return (at if at.tzinfo is not None else at.replace(tzinfo=dt.UTC)).isoformat()
-
 
 LEVELS = ("debug", "info", "warning", "error", "critical", "default")
 COLUMNS = ("charge_point", "level", "until", "by")
@@ -77,7 +66,7 @@ def logs(
         raise CommandMisused("--for, --until and --no-end are one too many", "give one of them")
     body: dict[str, Any] = {"level": level.upper()}
     if until:
-        body["until"] = _aware(until)
+        body["until"] = aware(until)
     elif for_s or no_end:
         body["for_s"] = float(for_s or 0)
     for charge_point in charge_points:

@@ -22,6 +22,7 @@ from rich.text import Text
 from ..protocol.cells import guarded
 from ..protocol.text import escaped
 from .escape import as_json
+from .failures import CommandMisused
 from .options import CSV, JSON, RAW
 
 if TYPE_CHECKING:
@@ -130,6 +131,18 @@ def moment(text: str) -> str:
         return text if at.tzinfo is not None or zone() is dt.UTC else at.astimezone().isoformat()
     except (ValueError, OverflowError):
         return text
+
+
+def aware(text: str) -> str:
+    """Write a time of the command line with its offset; without one it is of the zone that is shown.
+
+    Raises `CommandMisused` for what is no time.
+    """
+    try:
+        at = dt.datetime.fromisoformat(moment(text))
+    except ValueError as error:
+        raise CommandMisused(f"{text!r} is no time", "write it like 2026-12-01T14:00") from error
+    return (at if at.tzinfo is not None else at.replace(tzinfo=dt.UTC)).isoformat()
 
 
 def plain(value: object, style: str = "") -> Text:

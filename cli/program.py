@@ -122,7 +122,7 @@ class Program:
         """Start, serve, stop."""
         self._signals.catch()
         logger.info("chargehand %s, process %d, Python %s", __version__, os.getpid(), sys.version.split()[0])
-        logger.info("open files are limited to %d", raise_open_files())
+        logger.debug("open files are limited to %d", raise_open_files())
         self._introduce()
         self._start()
         if self._settings.tls.pairs:

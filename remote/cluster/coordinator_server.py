@@ -141,7 +141,7 @@ class CoordinatorServer:
             self._lose(node, former)
             former.close()
         self._pipes[node] = pipe
-        logger.info("worker %s is connected", node)
+        logger.debug("worker %s is connected", node)
         return node
 
     def _lose(self, node: str, pipe: Pipe) -> None:

@@ -223,7 +223,7 @@ class UnixCoordinator:
             self._pipe = pipe
             pipe.send(Hello(self.node))
             self._renew()
-            logger.info("%s is connected to %s", self.node, self._path)
+            logger.debug("%s is connected to %s", self.node, self._path)
             while True:
                 self._take(pipe.receive())
         except (OSError, EOFError, PipeError) as error:

@@ -3,11 +3,15 @@
 import csv
 import io
 import json
+import time
 
+import click
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargehand.cli.output import export
+from chargehand.cli.failures import CommandMisused
+from chargehand.cli.output import TIMES, aware, export, moment, when
 
 
 def written(rows, columns=("a", "b"), **how):
@@ -60,3 +64,35 @@ texts = st.text(st.characters(blacklist_categories=["C", "Zl", "Zp"]))
 def test_what_was_written_is_read_again(rows):
     assert list(csv.DictReader(io.StringIO(written(rows, json=False, raw=True), newline=""))) == rows
     assert json.loads(written(rows, json=True)) == rows
+
+
+# Times
+
+
+@pytest.fixture
+def in_kolkata(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    yield
+    monkeypatch.delenv("TZ")
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_kolkata")
+@pytest.mark.parametrize(
+    ("times", "written", "read", "day"),
+    [
+        ("local", "2026-05-04 18:04:56+05:30", "2026-05-04T14:00:00+05:30", "2026-05-04T00:00:00+05:30"),
+        ("utc", "2026-05-04 12:34:56Z", "2026-05-04T14:00:00+00:00", "2026-05-04"),
+    ],
+)
+def test_a_time_is_shown_and_read_in_the_same_zone(times, written, read, day):
+    with click.Context(click.Command("x")) as context:
+        context.meta[TIMES] = times
+        assert when("2026-05-04T12:34:56.789Z") == written
+        assert aware("2026-05-04T14:00") == read
+        assert aware("2026-05-04T14:00+02:00") == "2026-05-04T14:00:00+02:00"
+        assert moment("2026-05-04") == day
+        assert (when(None), when("soon"), moment("soon")) == ("", "soon", "soon")
+        with pytest.raises(CommandMisused):
+            aware("soon")
