@@ -246,7 +246,10 @@ class _Command:
 
     def declared(self, declared: Operation) -> Operation:
         body = Body(row.request for _, row in self._rows)
-        return replace(declared, id=f"send{self._name}", body=body, many="")
+        query = declared.query
+        if not any(row.effect for _, row in self._rows):  # there is none to wait for
+            query = tuple(one for one in query if one.name not in ("until_effect", "effect_timeout"))
+        return replace(declared, id=f"send{self._name}", body=body, query=query, many="")
 
 
 class _Verb:

@@ -14,6 +14,7 @@ from .applicants import ApplicantsResource
 from .bulk import BulkResource
 from .by_hand import ByHandResource
 from .certificates import InstalledCertificates, IssuedCertificatesResource
+from .changes import Changes
 from .charge_point_list import ChargePointRows
 from .charge_points import ChargePoints, Passwords
 from .commands import CommandResource, Tickets
@@ -28,6 +29,7 @@ from .metrics import METRICS, MetricsResource
 from .plugin_resources import PluginResources
 from .reports import ReportsResource
 from .security_events import SecurityEventsResource
+from .settings_view import SettingsResource
 from .station_settings import DisplayMessages, Monitors, NetworkProfiles
 from .storage import Backup, SpoolResource
 from .supervision import CountersResource, Crashes, Nodes, Plugins, Supervision
@@ -120,6 +122,8 @@ ROUTES = (
     Route(f"{ROOT}/cluster", Nodes),
     Route(f"{ROOT}/tls", Tls),
     Route(f"{ROOT}/tls/reload", Tls, "reload"),
+    Route(f"{ROOT}/settings", SettingsResource),
+    Route(f"{ROOT}/changes", Changes),
     Route(f"{ROOT}/backup", Backup),
     Route(f"{ROOT}/openapi.json", Description),
 )
