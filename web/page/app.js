@@ -102,7 +102,7 @@ function showFrame() {
   fill(
     document.body,
     h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); document.querySelector("main").focus(); } }, "Skip to the content"),
-    h("div", { class: "frame" }, nav, h("div", { class: "page" }, h("header", { class: "top" }, menu, h("p", { id: "where" }), h("div", { class: "top-right" }, stream, who, themes)), h("main", { id: "main", tabindex: "-1" }))),
+    h("div", { class: "frame" }, nav, h("div", { class: "page" }, h("header", { class: "top" }, menu, h("p", { id: "where" }), h("div", { class: "top-right" }, stream, who, themes)), h("main", { id: "main", tabindex: "0" }))),
     h("div", { id: "messages", class: "toasts", role: "status", "aria-live": "polite" }),
     h("div", { id: "alerts", class: "toasts", role: "alert" }),
   );

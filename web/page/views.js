@@ -12,4 +12,6 @@ export const views = [
   { path: "reservations", element: "reservations-view", title: "Reservations", icon: "reservations", load: () => import("./views/reservations.js") },
   { path: "keys", element: "keys-view", title: "Keys", icon: "keys", load: () => import("./views/keys.js") },
   { path: "local-lists", element: "local-lists-view", title: "Local lists", icon: "lists", load: () => import("./views/local-lists.js") },
+  { path: "supervision", element: "supervision-view", title: "Supervision", icon: "supervision", load: () => import("./views/supervision.js") },
+  { path: "system", element: "system-view", title: "System", icon: "system", load: () => import("./views/system.js") },
 ];

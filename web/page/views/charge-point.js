@@ -235,7 +235,7 @@ class ChargePointView extends Part {
       say(number, `${count(wanted.length)} of ${count(rows.length)}`);
     };
     const number = h("span", { class: "quiet" });
-    fill(this.#values, h("header", {}, h("h2", {}, "Configuration"), h("div", { class: "actions" }, search, number, button("Read again", () => this.#readValues(true), { scope: "command", disabled: !this.#one.connected }))), h("div", { class: "table-wrap values" }, h("table", {}, body)));
+    fill(this.#values, h("header", {}, h("h2", {}, "Configuration"), h("div", { class: "actions" }, search, number, button("Read again", () => this.#readValues(true), { scope: "command", disabled: !this.#one.connected }))), h("div", { class: "table-wrap values", tabindex: "0" }, h("table", {}, body)));
     draw();
   }
 
