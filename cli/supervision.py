@@ -28,14 +28,14 @@ def show_tree(view: Mapping[str, Any]) -> None:
 
 
 def _workers(views: Sequence[Mapping[str, Any]]) -> Tree:
-    """Build the tree of worker processes; the tree above it belongs to the one that answered."""
+    """Build the tree of worker processes; each has a branch of the tree above it."""
     tree = Tree(plain("workers", "bold"))
     for one in views:
         label = plain(str(one["worker"]), "bold")
         label.append("  ").append_text(plain(one["state"], STYLES.get(one["state"], ALARM)))
         facts = [f"process {one['pid']}"] if one["pid"] else []
         facts += [f"restarts: {one['restarts']}"] if one["restarts"] else []
-        facts += ["the tree above"] if one["here"] else []
+        facts += ["has answered"] if one["here"] else []
         for fact in facts:
             label.append("  ").append_text(plain(fact, "dim"))
         if one["last_exit"]:

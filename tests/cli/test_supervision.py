@@ -80,7 +80,7 @@ def test_of_several_workers_the_list_stands_below_and_says_which_was_asked(tree)
     assert lines[0].startswith("root")
     assert [line.strip("├└─│ ") for line in lines[first + 1 :]] == [
         "1  running  process 41",
-        "2  waiting  restarts: 3  the tree above  last exit: SIGKILL",
+        "2  waiting  restarts: 3  has answered  last exit: SIGKILL",
     ]
 
 
