@@ -28,9 +28,9 @@ MOST = "10000"
 
 
 def listed(api: Api, path: str, charge_point: str | None) -> dict[str, Any]:
-    """Read the newest ones, as the API shows them."""
+    """Read all of them, the newest first, as the API shows them."""
     query = {"charge_point": charge_point} if charge_point else {}
-    return api.get(path, limit=MOST, **query)
+    return api.whole(path.replace("-", "_"), path, cursor="before", limit=MOST, **query)
 
 
 def show_reservations(told: Mapping[str, Any]) -> None:

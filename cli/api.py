@@ -94,6 +94,15 @@ class Api:
             raise refused(reply.status, reply.json)
         return reply.json
 
+    def whole(self, rows: str, *path: str, cursor: str, **query: str) -> dict[str, Any]:
+        """Get a list with all of its pages: `rows` is its member that has them, `cursor` the parameter of a page."""
+        told = self.get(*path, **query)
+        found = list(told[rows])
+        while told.get("more") and told.get("next") is not None:
+            told = self.get(*path, **query, **{cursor: str(told["next"])})
+            found += told[rows]
+        return told | {rows: found}
+
     def change(
         self, method: str, *path: str, body: str | None = None, timeout_s: float = ANSWER_S
     ) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from .api import STORE_S, asks_server
 from .completion import charge_points_like
 from .configuration import read_settings
 from .failures import CommandFailed, CommandMisused
-from .options import BY, CONFIG, LIMIT
+from .options import BEFORE, BY, CONFIG, LIMIT
 from .output import lists, show_facts, show_next, show_table, shown, shows
 
 if TYPE_CHECKING:
@@ -106,12 +106,15 @@ def show_one(row: Mapping[str, Any]) -> None:
     "--charge-point", metavar="CP", shell_complete=charge_points_like, help="Those of this charge point only."
 )
 @click.option("--state", type=click.Choice(STATES), help="Those in this state only.")
+@BEFORE
 @LIMIT
 @lists(show_issued, "issued_certificates", ISSUED)
 @asks_server
-def list_issued(api: Api, *, charge_point: str | None, state: str | None, limit: int) -> Any:
+def list_issued(
+    api: Api, *, charge_point: str | None, state: str | None, before: str | None, limit: int
+) -> Any:
     """List the certificates that the authority has signed, the newest first."""
-    narrowed = {"charge_point": charge_point, "state": state}
+    narrowed = {"charge_point": charge_point, "state": state, "before": before}
     return api.get(
         "issued-certificates", limit=str(limit), **{key: value for key, value in narrowed.items() if value}
     )

@@ -15,7 +15,7 @@ from .charge_point_choice import narrows, pages
 from .completion import charge_points_like
 from .escape import as_json
 from .failures import CommandMisused
-from .options import BEFORE, CP, JSON, LIMIT, RAW
+from .options import BEFORE, CP, JSON, LIMIT, MAX_LIMIT, RAW
 from .output import export, lists, moment, show_facts, show_table, shows, when
 from .tickets import show_tickets_of
 from .transactions import read_transactions, show_readings, show_rows
@@ -350,7 +350,7 @@ def show_applicants(told: Mapping[str, Any]) -> None:
 @asks_server
 def list_applicants(api: Api, *, state: str) -> Any:
     """List charge points that nobody had entered, and that wait for approval (auth.unknown)."""
-    return api.get("applicants", state=state)
+    return api.whole("applicants", "applicants", cursor="after", limit=str(MAX_LIMIT), state=state)
 
 
 @charge_points.command("approve")

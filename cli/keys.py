@@ -15,6 +15,7 @@ from ..protocol.cells import unguarded
 from .api import asks_server
 from .bulk import chooses, send_bulk
 from .failures import CommandFailed, CommandMisused
+from .options import MAX_LIMIT
 from .output import lists, show_table, when
 from .send import SendingOptions, sends
 
@@ -47,7 +48,8 @@ def keys() -> None:
 @asks_server
 def list_keys(api: Api, *, waiting: bool) -> Any:
     """List the charge points with a key in the store."""
-    return api.get("keys", **({"waiting": "1"} if waiting else {}))
+    narrowed = {"waiting": "1"} if waiting else {}
+    return api.whole("keys", "keys", cursor="after", limit=str(MAX_LIMIT), **narrowed)
 
 
 @keys.command("rotate")

@@ -11,6 +11,7 @@ from .api import STORE_S, asks_server
 from .charge_point_choice import seconds
 from .completion import charge_points_like
 from .failures import CommandMisused
+from .options import MAX_LIMIT
 from .output import aware, lists, show_table, when
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def logs(
     if level is None:
         if charge_points or for_s or until or no_end:
             raise CommandMisused("no level is given", "add --level debug, or --level default to go back")
-        return api.get("log-levels", limit="10000")
+        return api.whole("log_levels", "log-levels", cursor="after", limit=str(MAX_LIMIT))
     if not charge_points:
         raise CommandMisused("no charge point is named", f"name it: chargehand logs CP --level {level}")
     if sum(map(bool, (for_s, until, no_end))) > 1:
@@ -74,4 +75,4 @@ def logs(
             api.change("DELETE", "log-levels", charge_point, timeout_s=STORE_S)
         else:
             api.change("PUT", "log-levels", charge_point, body=json.dumps(body), timeout_s=STORE_S)
-    return api.get("log-levels", limit="10000")
+    return api.whole("log_levels", "log-levels", cursor="after", limit=str(MAX_LIMIT))

@@ -8,7 +8,7 @@ import click
 
 from .api import STORE_S, asks_server
 from .escape import as_json
-from .options import CP
+from .options import CP, MAX_LIMIT
 from .output import lists, show_facts, show_table, shown, shows, when
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def find_reports(
     query = {"action": action} if action else {}
     if request_id is not None:
         query["request_id"] = str(request_id)
-    return api.get("charge-points", charge_point, "reports", **query)
+    path = ("charge-points", charge_point, "reports")
+    return api.whole("reports", *path, cursor="before", limit=str(MAX_LIMIT), **query)
 
 
 def show_reports(told: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ import click
 
 from .api import asks_server
 from .completion import charge_points_like
-from .options import LIMIT
+from .options import BEFORE, LIMIT
 from .output import lists, show_next, show_table, when
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def security_events() -> None:
 )
 @click.option("--own", "own", flag_value="1", help="Only those that the central system has seen itself.")
 @click.option("--told", "own", flag_value="0", help="Only those that charge points have told.")
+@BEFORE
 @LIMIT
 @lists(show_events, "security_events", ("at", "charge_point", "source", "type", "info", "data"))
 @asks_server

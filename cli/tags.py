@@ -29,7 +29,9 @@ AT_A_TIME = 2000
 
 def listed(api: Api) -> list[dict[str, Any]]:
     """List all tags, sorted by id."""
-    return sorted(api.get("tags")["tags"], key=lambda tag: str(tag["id_tag"]).lower())
+    return sorted(
+        api.whole("tags", "tags", cursor="after")["tags"], key=lambda tag: str(tag["id_tag"]).lower()
+    )
 
 
 def columns_of(tags: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import click
 from .api import OK, asks_server, refused
 from .completion import charge_points_like
 from .escape import as_json
-from .options import JSON, RAW
+from .options import BEFORE, JSON, RAW
 from .output import export, lists, show_facts, show_next, show_table, shown, shows, when
 
 if TYPE_CHECKING:
@@ -36,9 +36,12 @@ EXPORTED = (
 )
 
 
-def listed(api: Api, *, charge_point: str | None, open_: bool, limit: int = MOST) -> dict[str, Any]:
-    """Read the newest ones, as the API shows them."""
-    query = {"charge_point": charge_point} if charge_point else {}
+def listed(
+    api: Api, *, charge_point: str | None, open_: bool, before: str | None = None, limit: int = MOST
+) -> dict[str, Any]:
+    """Read the newest ones, as the API shows them, or those behind a cursor."""
+    given = {"charge_point": charge_point, "before": before}
+    query = {name: value for name, value in given.items() if value}
     return api.get("tickets", **query, open="1" if open_ else "0", limit=str(limit))
 
 
@@ -112,6 +115,7 @@ def tickets() -> None:
 @tickets.command("list")
 @CHARGE_POINT
 @OPEN
+@BEFORE
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Maximum number of rows."
 )

@@ -10,6 +10,7 @@ import click
 
 from .api import asks_server
 from .failures import CommandMisused
+from .options import MAX_LIMIT
 from .output import lists, moment, show_table, shows, when
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def tokens() -> None:
 @asks_server
 def list_tokens(api: Api) -> Any:
     """List the tokens, without what is secret of them."""
-    return api.get("tokens")
+    return api.whole("tokens", "tokens", cursor="after", limit=str(MAX_LIMIT))
 
 
 @tokens.command("add")

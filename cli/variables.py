@@ -32,7 +32,8 @@ MARGIN_S = 300.0
 
 def find_variables(api: Api, charge_point: str, search: str | None, attribute: str | None) -> dict[str, Any]:
     """List the stored variables of a charge point."""
-    return api.get("charge-points", charge_point, "variables", **_narrowed(search, attribute))
+    path = ("charge-points", charge_point, "variables")
+    return api.whole("variables", *path, cursor="after", **_narrowed(search, attribute))
 
 
 def _narrowed(search: str | None, attribute: str | None) -> dict[str, str]:

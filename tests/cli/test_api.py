@@ -81,3 +81,16 @@ def test_an_answer_is_an_object_whatever_the_status(stub):
     reply = Api(stub.url, "").ask("POST", "x", query={"q": "1 2"}, body=json.dumps({"b": 1}))
     assert (reply.status, reply.json) == (409, {"a": "ü"})
     assert stub.requests == [("/api/v1/x?q=1+2", None, b'{"b": 1}')]
+
+
+def test_a_list_is_read_to_its_last_page(stub, monkeypatch):
+    pages = [
+        {"tags": [1, 2], "more": True, "next": "b"},
+        {"tags": [3], "more": True, "next": "c"},
+        {"tags": [4], "more": False, "next": None},
+    ]
+    asked = []
+    monkeypatch.setattr(Api, "get", lambda _, *path, **query: asked.append(query) or pages[len(asked) - 1])
+    told = Api(stub.url, "").whole("tags", "tags", cursor="after", limit="2")
+    assert told == {"tags": [1, 2, 3, 4], "more": False, "next": None}
+    assert asked == [{"limit": "2"}, {"limit": "2", "after": "b"}, {"limit": "2", "after": "c"}]

@@ -39,7 +39,10 @@ def test_reports_are_a_table_or_json(stub, run):
         json.loads(run("list", "CP 1", "--action", "NotifyReport", "--request-id", "4", "--json").stdout)
         == stub.body
     )
-    assert stub.requests[-1][0] == "/api/v1/charge-points/CP%201/reports?action=NotifyReport&request_id=4"
+    assert (
+        stub.requests[-1][0]
+        == "/api/v1/charge-points/CP%201/reports?limit=10000&action=NotifyReport&request_id=4"
+    )
 
 
 def test_a_report_is_its_facts_and_its_contents(stub, run):
