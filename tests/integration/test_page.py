@@ -8,6 +8,29 @@ import pytest
 from .browser import DESKTOP, PHONE, Page, faults_for_everybody
 from .stations import station
 
+MANY = """
+const rows = Array.from({length: 10000}, (_, number) => ({
+  id: `PG-MANY-${String(number).padStart(5, "0")}`, name: "", version: "1.6", connected: true, connected_at: null,
+  disconnected_at: null, peer: "", secure: false, registration: "Accepted", vendor: "", model: "", firmware: "",
+  serial_numbers: [], flags: [], heard_at: null, node: "", worker: null, power_w: 11000,
+  connectors: [
+    {evse: 1, connector: 1, status: number % 10 === 9 ? "Faulted" : "Charging", error: "", since: null, info: ""},
+  ],
+}));
+const asked = window.fetch;
+window.fetch = (path, options) => {
+  if (!String(path).startsWith("api/v1/charge-points?")) return asked(path, options);
+  const query = new URLSearchParams(path.split("?")[1]);
+  const ids = query.get("ids")?.split(",");
+  const found = rows.filter((row) => row.id > (query.get("after") || "") && (!ids || ids.includes(row.id)));
+  const page = found.slice(0, Number(query.get("limit")));
+  const more = found.length > page.length;
+  const next = more ? page[page.length - 1].id : null;
+  return Promise.resolve(new Response(JSON.stringify({charge_points: page, more, next, unanswered: []})));
+};
+"""
+"""Script that gives the page ten thousand charge points, of which one in ten is faulted."""
+
 
 @pytest.fixture
 def window(browser, page_server) -> Iterator[Page]:
@@ -80,6 +103,20 @@ def test_search_filters_and_order_are_in_the_address(visit, page_server):
     other.get_by_role("columnheader", name="Charge point").and_(
         other.locator("[aria-sort=descending]")
     ).wait_for()
+
+
+def test_of_ten_thousand_only_the_rows_that_are_seen_are_drawn(window):
+    page = window.page
+    page.add_init_script(MANY)
+    window.log_in()
+    page.get_by_text("10,000 charge points").wait_for()
+    page.get_by_role("button", name="1,000 Faulted").wait_for()
+    page.locator("[data-key=PG-MANY-00000]").focus()
+    page.keyboard.press("End")
+    page.locator("[data-key=PG-MANY-09999]").get_by_text("Faulted").wait_for()
+    assert page.locator(".table-body .table-row").count() < 60
+    page.get_by_role("button", name="1,000 Faulted").click()
+    page.get_by_text("1,000 of 10,000").wait_for()
 
 
 def test_the_fleet_is_walked_by_keys(visit, page_server):
