@@ -3,7 +3,7 @@
 import { get, path, Problem, send } from "../lib/api.js";
 import { attempt, button, confirmed, failure, field, form, toast, waiting } from "../lib/dialog.js";
 import { fill, h, icon, Part, say } from "../lib/dom.js";
-import { count, energy, since, state, time, tone, words } from "../lib/format.js";
+import { count, energy, since, state, time, timeOfDay, tone, words } from "../lib/format.js";
 import { live, Stream } from "../lib/live.js";
 import { go, href } from "../lib/router.js";
 import "../lib/chart.js";
@@ -212,7 +212,7 @@ class ChargePointView extends Part {
     const incoming = row.kind === "in";
     const side = incoming ? "in" : row.kind === "out" || row.kind === "answer" ? "out" : "event";
     const way = h("span", { class: "way", title: side === "event" ? "" : incoming ? "from the charge point" : "to the charge point" }, side === "event" ? "·" : incoming ? "←" : "→");
-    const at = time(row.at, row.at.slice(11, 23));
+    const at = time(row.at, timeOfDay(row.at) + row.at.slice(19, 23).replace("Z", ""));
     if (this.#raw || !frame) return h("li", { class: side }, at, way, h("code", {}, side === "event" ? `${row.kind} ${row.data}` : row.data));
     const action = frame.kind === "error" ? `${this.#actionsById.get(frame.id) || ""} ${frame.action}` : frame.action || this.#actionsById.get(frame.id) || "";
     const key = `${row.at}${frame.id}`;
