@@ -18,6 +18,8 @@ import http.client
 import json
 import logging
 import random
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -95,6 +97,10 @@ OK, MULTIPLE_CHOICES, BAD_REQUEST, SERVER_ERROR = 200, 300, 400, 500
 BUSY = frozenset({408, 425, 429})
 """Answers of an endpoint that is overloaded, whatever the event is."""
 NAT64: Final = ip_network("64:ff9b::/96")
+KEPT_S = 60.0
+"""Seconds for which a connection is used again; then the host is resolved, and its addresses are checked, again."""
+KEPT = 64
+"""Connections that are kept for further messages."""
 TRIED = 10_000
 """Events whose tries are counted; more begin at one again."""
 SPOOL_LIMIT = "10000"
@@ -178,7 +184,7 @@ class Reply(NamedTuple):
 
 
 class Endpoint:
-    """HTTP client of one URL: a fresh connection for each request, to an address that was checked."""
+    """HTTP client of one URL, to addresses that were checked; a connection is used again for at most `KEPT_S`."""
 
     def __init__(self, settings: WebhookSettings) -> None:
         parts = urlsplit(settings.url)
@@ -188,6 +194,7 @@ class Endpoint:
         self._netloc = parts.netloc
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._allowed = [ip_network(network) for network in settings.allowed_networks]
+        self._idle: list[tuple[float, http.client.HTTPConnection]] = []
         self._context = (
             gevent.ssl.create_default_context(cafile=settings.ca_file or None) if self._secure else None
         )
@@ -198,14 +205,43 @@ class Endpoint:
             return self._post(body, headers)
 
     def _post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
+        while self._idle:
+            opened_at, connection = self._idle.pop()
+            if time.monotonic() - opened_at > KEPT_S:
+                connection.close()
+                continue
+            with suppress(http.client.RemoteDisconnected, ConnectionError):  # closed there meanwhile
+                return self._ask(connection, opened_at, body, headers)
         connection = http.client.HTTPConnection(self._host, self._port)
+        connection.sock = self._connect()
+        return self._ask(connection, time.monotonic(), body, headers)
+
+    def _ask(
+        self,
+        connection: http.client.HTTPConnection,
+        opened_at: float,
+        body: bytes,
+        headers: Mapping[str, str],
+    ) -> Reply:
+        """Ask on a connection, and keep it if it can be used again."""
+        done = False
         try:
-            connection.sock = self._connect()
             connection.request("POST", self._target, body, {"Host": self._netloc, **headers})
             response = connection.getresponse()
-            return Reply(response.status, _seconds(response.headers.get("Retry-After", "")))
+            reply = Reply(response.status, _seconds(response.headers.get("Retry-After", "")))
+            if response.length == 0 and not response.will_close and len(self._idle) < KEPT:
+                response.close()
+                self._idle.append((opened_at, connection))
+                done = True
+            return reply
         finally:
-            connection.close()
+            if not done:
+                connection.close()
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        while self._idle:
+            self._idle.pop()[1].close()
 
     def _connect(self) -> Any:
         failure: OSError | None = None
@@ -228,7 +264,9 @@ class Endpoint:
 
     def addresses(self) -> list[tuple[int, Any]]:
         """Resolve the host, and return the addresses that may be connected to. Raises `AddressRefused`, OSError."""
-        found = gevent.socket.getaddrinfo(self._host, self._port, 0, gevent.socket.SOCK_STREAM)
+        found: list[Any] = self._literal() or gevent.socket.getaddrinfo(
+            self._host, self._port, 0, gevent.socket.SOCK_STREAM
+        )
         allowed: list[tuple[int, Any]] = [
             (family, address) for family, _, _, _, address in found if self._may(str(address[0]))
         ]
@@ -236,6 +274,14 @@ class Endpoint:
             refused = ", ".join(dict.fromkeys(str(address[0]) for *_, address in found))
             raise AddressRefused(f"{self._host} is {refused}, no public address (allowed_networks)")
         return allowed
+
+    def _literal(self) -> list[Any]:
+        """Return the address that the host is, which need not be looked up; nothing for a name."""
+        try:
+            address = IPv4Address(self._host)
+        except ValueError:
+            return []
+        return [(gevent.socket.AF_INET, gevent.socket.SOCK_STREAM, 0, "", (str(address), self._port))]
 
     def _may(self, text: str) -> bool:
         address = ip_address(text.partition("%")[0])
@@ -289,7 +335,8 @@ class Webhooks(Plugin):
         self._own = settings
         self._kinds = frozenset(settings.kinds)
         self._keys = [key_of(one) for one in (settings.secret, settings.old_secret) if one]
-        self._post = post or Endpoint(settings).post
+        self._endpoint = Endpoint(settings)
+        self._post: Callable[..., Reply] = post or self._endpoint.post
         self._jitter = jitter
         self._chance = random.Random()  # noqa: S311 - no secret
         self._failures = 0  # of the endpoint, in a row
@@ -299,6 +346,10 @@ class Webhooks(Plugin):
         self._taken = 0
         self._last_taken: dt.datetime | None = None
         self._last_failure: dict[str, Any] | None = None
+
+    def on_stop(self) -> None:
+        """Close what is open."""
+        self._endpoint.close()
 
     @on(
         TransactionStarted,

@@ -333,6 +333,23 @@ def test_a_request_is_posted_to_the_url(serve):
     assert (b"webhook-id: 1" in head, body) == (True, b"{}")
 
 
+def test_a_connection_is_used_again_and_one_that_was_closed_there_is_made_again(serve):
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    more = []
+
+    def two(sock):
+        sock.sendall(answer)
+        if sock.recv(65536):
+            more.append(1)
+            sock.sendall(answer)
+
+    endpoint, sent = serve(two)
+    for _ in range(4):
+        assert endpoint.post(b"{}", {}, 5.0).status == 200
+    endpoint.close()
+    assert (len(sent), len(more)) == (2, 2)
+
+
 def forever(sock):
     sock.sendall(b"HTTP/1.1 200 OK\r\n")
     while True:
