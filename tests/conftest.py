@@ -26,7 +26,6 @@ SLOW_FILES = {
     "store/test_shared.py",
     "supervisor/test_takeover_races.py",
     "supervisor/test_watchdog.py",
-    "transport/test_late_hub.py",
     "transport/test_transports.py",
 }
 SLOW_FIXTURES = {"postgres_process", "shared_redis", "own_redis", "serve_process"}

@@ -10,7 +10,7 @@ from chargehand.actors.runtime.scheduler import Scheduler
 
 PASSES = 10
 LOOK_EVERY = 5
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 PAUSE_S = 0.0005
 
 

@@ -22,7 +22,7 @@ CLIENT = Path(__file__).parent / "client.py"
 POLL_S = 0.02
 
 
-def until(ask: Callable[[], T | None], what: str, timeout_s: float = 10.0) -> T:
+def until(ask: Callable[[], T | None], what: str, timeout_s: float = 60.0) -> T:
     """Return the first answer that is neither None nor False; fail with `what` if there is none in time."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -65,7 +65,7 @@ class StepProcess:
             self._lines.put(line)
         self._lines.put(None)
 
-    def wait_for(self, step: str, timeout_s: float = 20.0) -> dict[str, Any]:
+    def wait_for(self, step: str, timeout_s: float = 60.0) -> dict[str, Any]:
         """Return the next step of that name; others are skipped. Fails if the process ended before."""
         deadline = time.monotonic() + timeout_s
         while True:
@@ -85,7 +85,7 @@ class StepProcess:
         """Return all steps of that name seen so far."""
         return [seen for seen in self.steps if seen["step"] == step]
 
-    def exit_status(self, timeout_s: float = 10.0) -> int:
+    def exit_status(self, timeout_s: float = 60.0) -> int:
         """Wait for the end; return the exit status."""
         return self.process.wait(timeout_s)
 

@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,9 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from .process import kill, until
 
-START_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 5.0
-HTTP_TIMEOUT_S = 40.0
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 60.0
+HTTP_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Finished:
 
 
 def chargehand(
-    *options: str, timeout_s: float = 30.0, environment: Mapping[str, str] | None = None
+    *options: str, timeout_s: float = 60.0, environment: Mapping[str, str] | None = None
 ) -> Finished:
     """Run `python -m chargehand …` to its end; return both its outputs together."""
     done = subprocess.run(
@@ -175,20 +174,18 @@ class Server:
         reply = self.ask("GET", f"/api/v1/charge-points/{quote(charge_point, safe='')}")
         return reply.status == http.HTTPStatus.OK and bool(reply.json["connected"])
 
-    def signal_and_wait(self, number: signal.Signals) -> tuple[int, float]:
-        """Return the exit status and the seconds until it; fail if the server runs on after `STOP_TIMEOUT_S`."""
-        begun = time.monotonic()
+    def signal_and_wait(self, number: signal.Signals) -> int:
+        """Return the exit status; fail if the server runs on after `STOP_TIMEOUT_S`."""
         self.process.send_signal(number)
         try:
-            status = self.process.wait(STOP_TIMEOUT_S)
+            return self.process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {number.name}:\n{self.output}") from None
-        return status, time.monotonic() - begun
 
     def stop(self) -> None:
-        """Send SIGTERM; assert an orderly end in time. A server that the test has ended already is left as it is."""
+        """Send SIGTERM; assert an orderly end. A server that the test has ended already is left as it is."""
         if self.alive:
-            status, _ = self.signal_and_wait(signal.SIGTERM)
+            status = self.signal_and_wait(signal.SIGTERM)
             assert status == 0, f"exit status {status}:\n{self.output}"
 
     def close(self) -> None:

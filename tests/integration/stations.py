@@ -52,7 +52,7 @@ class Charged:
         self._number += 1
         self._socket.send(json.dumps([2, str(self._number), action, payload]))
         while True:
-            message = json.loads(self._socket.recv(timeout=30))
+            message = json.loads(self._socket.recv(timeout=60))
             if message[0] == 2:
                 self._socket.send(json.dumps([3, message[1], {"status": "Accepted"}]))
             elif message[1] == str(self._number):

@@ -35,7 +35,7 @@ def test_many_charge_points_do_what_they_are_told_wherever_they_are(start_server
             charge_point = stack.enter_context(ChargePoint(server.ws, name, vendor=vendor))
             charge_point.boot()
         # The processes tell each other of new charge points a moment later.
-        until(lambda: len(rows_of(run(server, "send", "--all", "ClearCache", "--json"))) == 12, timeout_s=30)
+        until(lambda: len(rows_of(run(server, "send", "--all", "ClearCache", "--json"))) == 12)
 
         done = run(server, "do", "trigger", "--all", "--message", "Heartbeat", "--until-effect", "--json")
         assert (done.status, rows_of(done)) == (0, dict.fromkeys(NAMES, "answered")), done.output
@@ -46,14 +46,14 @@ def test_many_charge_points_do_what_they_are_told_wherever_they_are(start_server
         assert (done.status, done.output.splitlines()[0]) == (0, 'UnlockConnector {"connectorId": 2}')
 
     # All of them have left. What waits for one of them is sent when it is back, at whichever process that is.
-    until(lambda: run(server, "send", "--all", "ClearCache").status == 1, timeout_s=30)
+    until(lambda: run(server, "send", "--all", "ClearCache").status == 1)
     bulk = run(server, "send", "--known", "--queue", "--detach", "ClearCache").output.strip()
     until(
         lambda: json.loads(run(server, "bulk", "show", bulk, "--json").output)["waiting"] == 12, timeout_s=30
     )
     with ChargePoint(server.ws, NAMES[3]) as charge_point:
         charge_point.boot()
-        until(lambda: json.loads(run(server, "bulk", "show", bulk, "--json").output)["ok"] == 1, timeout_s=30)
+        until(lambda: json.loads(run(server, "bulk", "show", bulk, "--json").output)["ok"] == 1)
     assert run(server, "bulk", "cancel", bulk).status == 0
     done = run(server, "bulk", "follow", bulk, "--json")
     assert done.status == 1

@@ -92,7 +92,7 @@ class Setting:
         """Return whether a charge point is let in with a context."""
         try:
             client = Client.connect(
-                f"{self.server.wss}/{identity}", subprotocols=(subprotocol,), tls=context, timeout_s=5.0
+                f"{self.server.wss}/{identity}", subprotocols=(subprotocol,), tls=context, timeout_s=60.0
             )
         except (ssl.SSLError, ConnectionError, HandshakeRefused):
             return False

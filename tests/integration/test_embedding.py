@@ -239,7 +239,7 @@ def test_calls_from_many_native_threads_leave_the_loops_count_of_references_alon
         threads = [threading.Thread(target=call_on) for _ in range(8)]
         for thread in threads:
             thread.start()
-        until(lambda: not any(thread.is_alive() for thread in threads), 30)
+        until(lambda: not any(thread.is_alive() for thread in threads))
         for thread in threads:
             thread.join()
         assert ended == [TicketState.NEVER_SENT] * 1600

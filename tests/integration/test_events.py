@@ -89,10 +89,10 @@ def drive_and_kill(server: Server, drivers: list[Driver]) -> None:
     threads = [threading.Thread(target=one.drive, args=(server.ws,), daemon=True) for one in drivers]
     for thread in threads:
         thread.start()
-    until(lambda: sum(one.answered for one in drivers) >= before + ACKNOWLEDGED, "nothing was answered", 30)
+    until(lambda: sum(one.answered for one in drivers) >= before + ACKNOWLEDGED, "nothing was answered")
     kill(server)
     for thread in threads:
-        thread.join(15)
+        thread.join(60)
 
 
 def kill_workers(server: Server, drivers: list[Driver]) -> None:
@@ -112,10 +112,10 @@ def kill_workers(server: Server, drivers: list[Driver]) -> None:
         for one in drivers:
             one.stopping = True
         for thread in threads:
-            thread.join(15)
+            thread.join(60)
         for one in drivers:
             one.stopping = False
-        until(lambda number=number, pid=pid: is_back(server, number, pid), "the worker is not back", 30)
+        until(lambda number=number, pid=pid: is_back(server, number, pid), "the worker is not back")
 
 
 def is_back(server: Server, number: int, pid: int) -> bool:
@@ -127,7 +127,7 @@ def is_back(server: Server, number: int, pid: int) -> bool:
 
 def kill(server: Server) -> None:
     server.process.send_signal(signal.SIGKILL)
-    server.process.wait(5)
+    server.process.wait(60)
 
 
 def delivered(path: Path) -> list[list[list[Any]]]:
@@ -138,7 +138,7 @@ def delivered(path: Path) -> list[list[list[Any]]]:
 
 def stored(server: Server) -> dict[int, tuple[str, bool]]:
     """Return charge point and end of all transactions that are durable."""
-    with closing(sqlite3.connect(server.data / "chargehand.sqlite", timeout=30)) as connection:
+    with closing(sqlite3.connect(server.data / "chargehand.sqlite", timeout=60)) as connection:
         found = connection.execute("SELECT id, charge_point, stop_received_at FROM transactions").fetchall()
     return {number: (charge_point, stopped is not None) for number, charge_point, stopped in found}
 
@@ -197,7 +197,7 @@ def test_no_event_is_lost_however_often_the_server_is_killed(
         taken = {(kind, number) for life in delivered(path) for kind, _, _, number in life}
         return expected(server) <= taken
 
-    until(all_there, "events are missing", 30)
+    until(all_there, "events are missing")
     assert len(expected(server)) >= KILLS * ACKNOWLEDGED
     judge(delivered(path), expected(server))
     assert server.ask("GET", "/api/v1/spool").json["dead_events"] == []

@@ -71,7 +71,7 @@ class KeptSimulation:
 
     def wait_for(self, text: str) -> None:
         """Wait until the process has printed a text."""
-        until(lambda: text in self.output or self.process.poll() is not None, text, 20.0)
+        until(lambda: text in self.output or self.process.poll() is not None, text)
         assert text in self.output, self.output
 
 
@@ -124,7 +124,7 @@ def test_a_simulated_charge_point_stays_and_does_what_it_is_told(
     assert "NotImplemented" in done.output
 
     kept.process.send_signal(signal.SIGINT)
-    assert kept.process.wait(10) == 0, kept.output
+    assert kept.process.wait(60) == 0, kept.output
     assert kept.output.splitlines()[-1].startswith("closed")
     assert server.ask("GET", "/api/v1/transactions?open=1").json["transactions"] == []
     assert run(server, "charge-points").output == "no charge point is as asked for\n"

@@ -127,7 +127,7 @@ def test_tags_are_entered_changed_imported_and_exported(visit, page_server, tmp_
 
 def test_a_reservation_is_made_and_cancelled(visit, page_server):
     with station(page_server, "PR-RES"):
-        until(lambda: page_server.connected("PR-RES"), "it is connected", 30)
+        until(lambda: page_server.connected("PR-RES"), "it is connected")
         page = visit("reservations?q=PR-RES").page
         page.get_by_role("button", name="Reserve…").click()
         page.get_by_label("Charge point", exact=True).fill("PR-RES")
@@ -157,7 +157,7 @@ def test_a_key_is_set_and_removed_and_never_shown(visit, page_server):
 def test_a_local_list_is_brought_in_step_with_the_tags(visit, page_server):
     page_server.ask("PUT", "/api/v1/tags/PR-LOCAL", {"status": "Accepted"})
     with station(page_server, "PR-LIST"):
-        until(lambda: page_server.connected("PR-LIST"), "it is connected", 30)
+        until(lambda: page_server.connected("PR-LIST"), "it is connected")
         page = visit("local-lists?q=PR-LIST").page
         row = page.get_by_role("row", name=re.compile("PR-LIST"))
         row.get_by_role("checkbox").check()

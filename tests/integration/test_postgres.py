@@ -74,7 +74,7 @@ def refused(folder: Path, store: str) -> str:
 
 def charge_point(server: Server, name: str) -> RawSocket:
     """Connect a charge point that waits long enough for a stored transaction."""
-    return RawSocket.open(f"{server.ws}{name}", timeout_s=20.0)
+    return RawSocket.open(f"{server.ws}{name}", timeout_s=60.0)
 
 
 def test_a_database_that_cannot_be_reached_is_one_line_and_status_one(tmp_path: Path) -> None:
@@ -196,6 +196,6 @@ def stall(postgres: PostgresProcess, how: str, *, patched: bool) -> float:
             else:
                 postgres.start()
             probe.stdin.close()
-            probe.wait(30)
+            probe.wait(60)
     assert failed == 4
     return float(worst)

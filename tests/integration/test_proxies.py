@@ -62,7 +62,7 @@ def running(command: list[str], port: int, folder: Path) -> Iterator[str]:
             return there.connect_ex(("127.0.0.1", port)) == 0
 
     try:
-        until(listens, f"{command[0]} does not listen", 10)
+        until(listens, f"{command[0]} does not listen")
         yield f"wss://127.0.0.1:{port}/ocpp/"
     finally:
         kill(process)
@@ -171,7 +171,7 @@ def test_a_certificate_that_is_revoked_is_refused_by_the_proxy(
 def test_who_goes_round_the_proxy_without_its_header_is_refused(server: Server, proxy: str) -> None:
     with RawSocket(server.ws + "P2") as raw, pytest.raises((OSError, EndedError)):
         raw.handshake(raw.path, SUBPROTOCOL, basic("P2"))
-    until(lambda: "PROXY: no header of the PROXY protocol" in server.output, "no line in the log", 5)
+    until(lambda: "PROXY: no header of the PROXY protocol" in server.output, "no line in the log")
     assert "Traceback" not in server.output
 
 

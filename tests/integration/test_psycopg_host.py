@@ -91,7 +91,7 @@ def test_each_end_is_one_row_though_the_database_goes_away_and_comes_back(
         numbers.append(charge_point.charge("T1").id)
         query = "SELECT string_agg(transaction_id::text, ' ' ORDER BY ended_at) FROM charged"
         expected = " ".join(str(number) for number in numbers)
-        until(lambda: elsewhere(postgres.sql, query) == expected, "every end has its row", 30)
+        until(lambda: elsewhere(postgres.sql, query) == expected, "every end has its row")
         watched.greenlet.kill()
         assert system.counters.counts.get("hub_blocked", 0) == 0
     assert watched.worst_s < STALL_S
@@ -111,11 +111,11 @@ def test_a_database_that_answers_nothing_holds_up_no_other_charge_point(
         elsewhere(postgres.freeze)
         try:
             number = charge_point.charge("T1").id
-            until(lambda: system.counters.counts.get("thread_abandoned"), "the deadline passes", 20)
+            until(lambda: system.counters.counts.get("thread_abandoned"), "the deadline passes")
             assert charge_point.authorize("T1").status == "Accepted"  # its own calls go on, too
         finally:
             elsewhere(postgres.thaw)
         query = "SELECT transaction_id FROM charged"
-        until(lambda: elsewhere(postgres.sql, query) == str(number), "the end has its row", 30)
+        until(lambda: elsewhere(postgres.sql, query) == str(number), "the end has its row")
         watched.greenlet.kill()
     assert watched.worst_s < STALL_S

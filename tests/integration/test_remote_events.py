@@ -138,7 +138,7 @@ def test_plugin_hosts_miss_no_event_however_often_they_and_their_nodes_are_kille
     hosts = [harness.work(BILLING, *GROUP), harness.work(BILLING, *GROUP)]
     drivers = [Driver(f"CP{number}") for number in range(CHARGE_POINTS)]
     query = "SELECT count(*) FROM event_consumers WHERE name = 'plugin-hosts/billing' AND owner <> ''"
-    until(lambda: int(postgres.sql(query)) >= nodes, "the group is no consumer", 20)
+    until(lambda: int(postgres.sql(query)) >= nodes, "the group is no consumer")
     for kill in range(KILLS):
         drive_and_kill(servers.pop(0), drivers)
         hosts[kill % 2].process.kill()
@@ -186,14 +186,14 @@ def test_an_event_that_a_killed_plugin_host_had_in_hand_comes_again(
     hold.touch()
     doomed = harness.work('class = "holding:Holding"', *GROUP)
     with RawSocket.open(server.ws + "CP1") as raw:
-        number = until(lambda: start_until_noted(raw, harness), "no event came", 20)
+        number = until(lambda: start_until_noted(raw, harness), "no event came")
         raw.call(
             "StopTransaction", {"transactionId": number, "meterStop": 10_000, "timestamp": START["timestamp"]}
         )
         doomed.process.kill()
         hold.unlink()
         harness.work('class = "holding:Holding"', *GROUP)
-        until(lambda: harness.noted("TransactionEnded"), "the second event did not come", 20)
+        until(lambda: harness.noted("TransactionEnded"), "the second event did not come")
     first, again, *rest = [line[1] for line in harness.lines("TransactionStarted")]
     assert first == again
     numbers = [int(id_.rpartition(":")[2]) for id_ in (again, *rest)]
@@ -217,12 +217,12 @@ def test_handlers_that_block_in_a_plugin_host_hold_up_their_charge_point_only(
     harness.work('class = "holding:Holding"' + settings)
     with RawSocket.open(server.ws + "CP1") as first, RawSocket.open(server.ws + "CP2") as second:
         first.send_call("Authorize", {"idTag": "T1"}, "1")
-        until(lambda: harness.noted("authorize"), "the handler has not begun", 20)
+        until(lambda: harness.noted("authorize"), "the handler has not begun")
         assert second.call("Authorize", {"idTag": "T1"})[2]["idTagInfo"]["status"] == "Blocked"
         hold_call.unlink()
         assert first.answer_to("1")[2]["idTagInfo"]["status"] == "Blocked"
-        number = until(lambda: start_until_noted(second, harness), "no event came", 20)
+        number = until(lambda: start_until_noted(second, harness), "no event came")
         assert first.call("Authorize", {"idTag": "T1"})[2]["idTagInfo"]["status"] == "Blocked"
         hold_event.unlink()
-        until(lambda: number in [line[2] for line in harness.lines("after")], "no answer was seen", 20)
+        until(lambda: number in [line[2] for line in harness.lines("after")], "no answer was seen")
     assert ["after", "CP2", number, True] in harness.lines("after")

@@ -75,12 +75,12 @@ class WorkerProcess:
 
     def wait_ready(self) -> None:
         """Wait until the process prints that it is ready."""
-        until(lambda: "ready" in self.output.splitlines(), f"the worker is not ready: {self.output}", 20.0)
+        until(lambda: "ready" in self.output.splitlines(), f"the worker is not ready: {self.output}")
 
     def stop(self) -> None:
         """Send SIGTERM; the process ends in order."""
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(10.0) == 0, self.output
+        assert self.process.wait(60) == 0, self.output
 
     def close(self) -> None:
         """End the process in every case."""
@@ -187,7 +187,7 @@ class AuthorizingFleet:
 
     def _run(self, server: Server, id_: str) -> None:
         try:
-            with RawSocket.open(server.ws + id_, timeout_s=20.0) as raw:
+            with RawSocket.open(server.ws + id_, timeout_s=60.0) as raw:
                 for number in itertools.count(1):
                     if self._ended.is_set():
                         return
@@ -213,7 +213,7 @@ class AuthorizingFleet:
         """Stop, and return all answers."""
         self._ended.set()
         for thread in self._threads:
-            thread.join(20.0)
+            thread.join(60)
             assert not thread.is_alive()
         assert not self.faults
         return self.answers
@@ -322,7 +322,7 @@ def test_fallbacks_answer_while_redis_is_away_and_what_they_took_is_handled_afte
     assert len(stops) == sum(
         len(one) // 2 for one in answers.values()
     )  # each StopTransaction was acknowledged
-    until(lambda: stops <= {(id_, tag) for id_, tag, _ in harness.handled()}, "some were not replayed", 20.0)
+    until(lambda: stops <= {(id_, tag) for id_, tag, _ in harness.handled()}, "some were not replayed")
     assert any(answer[0] == 4 for one in answers.values() for _, answer, _ in one)
     assert max(took for one in answers.values() for _, _, took in one) < LEASE_S
 
@@ -367,7 +367,7 @@ def test_a_worker_that_cannot_start_says_why_in_a_line(
     (tmp_path / "broken.py").write_text("1 / 0")
     worker = WorkerProcess(tmp_path, [sys.executable, "-m", "chargehand", "plugin-host", *arguments])
     try:
-        assert worker.process.wait(20.0) in (1, 2)
+        assert worker.process.wait(60) in (1, 2)
         assert text in worker.output.splitlines()[-1], worker.output
     finally:
         worker.close()

@@ -200,7 +200,7 @@ def everything_over_http(server: Server) -> Iterator[tuple[str, str]]:
 @contextlib.contextmanager
 def listening(server: Server) -> Iterator[list[str]]:
     """Read the stream of events meanwhile."""
-    connection = http.client.HTTPConnection(urlsplit(server.http).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(server.http).netloc, timeout=60)
     connection.request("GET", "/api/v1/events", headers={"Authorization": f"Bearer {SERVER_TOKEN}"})
     answer, lines = connection.getresponse(), list[str]()
     sock = connection.sock

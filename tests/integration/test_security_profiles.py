@@ -148,7 +148,7 @@ def test_a_downgrade_is_refused_with_a_line_that_names_the_setting(guarded: Serv
         "and connects without TLS"
     )
     assert (answer.status, answer.body.strip()) == (403, text)
-    until(lambda: text in guarded.output, "no line in the log", 5)
+    until(lambda: text in guarded.output, "no line in the log")
     assert guarded.ask("GET", "/api/v1/counters").json["security_profile_refused"] >= 1
 
 
@@ -252,7 +252,7 @@ def test_a_certificate_is_refused_once_it_is_on_the_list(
         except (OSError, EndedError):
             return True
 
-    until(refused, "the revoked certificate is let in", 10)
+    until(refused, "the revoked certificate is let in")
     with pytest.raises((OSError, EndedError)):
         knock.again("CP1", context, session)
     assert knock.secure("CP2", pair=mine.issue("CP2")).status == 101

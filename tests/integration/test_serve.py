@@ -123,14 +123,12 @@ def test_version_is_printed() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops_within_five_seconds_and_its_clients_see_1001(
+def test_it_stops_in_order_and_its_clients_see_1001(
     start_server: StartServer, number: signal.Signals
 ) -> None:
     server = start_server()
     sockets = [RawSocket.open(f"{server.ws}CP{at}").boot() for at in range(20)]
-    status, seconds = server.signal_and_wait(number)
-    assert status == 0, server.output
-    assert seconds < 5
+    assert server.signal_and_wait(number) == 0, server.output
     assert [raw.close_code() for raw in sockets] == [1001] * 20
     for raw in sockets:
         raw.socket.close()

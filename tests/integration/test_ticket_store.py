@@ -18,7 +18,7 @@ SQLITE = ("--store", "sqlite")
 
 def kill(server: Server) -> Path:
     server.process.send_signal(signal.SIGKILL)
-    server.process.wait(5)
+    server.process.wait(60)
     return server.data
 
 

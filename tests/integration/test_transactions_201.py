@@ -159,7 +159,7 @@ def test_a_server_that_is_killed_asks_for_missing_events_after_its_restart(
         for seq, kind in ((0, "Started"), (3, "Ended")):
             assert station.call("TransactionEvent", event("tx", kind, seq, 1000 + seq))[0] == 3
         server.process.send_signal(signal.SIGKILL)
-        server.process.wait(10)
+        server.process.wait(60)
     server = start_server("--store", "sqlite", data=data)
     with opened(f"{server.ws}/CP1") as station:
         kind, unique_id, *asked = json.loads(station.text())

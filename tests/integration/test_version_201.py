@@ -48,7 +48,7 @@ def steps_until(station, step):
             return station.steps[-1]["step"] == step
         return None
 
-    until(seen, f"the step {step}", timeout_s=30.0)
+    until(seen, f"the step {step}")
 
 
 @pytest.mark.slow
@@ -65,7 +65,7 @@ def test_every_message_is_understood_by_both_sides():
         assert len(station.of("sent")) == 25
         for action in COMMANDS:
             payload = json.dumps(smallest_payload(f"{action}Request")).encode()
-            ticket = system.send("CP1", system.prepare("CP1", action, payload), timeout_s=10.0)
+            ticket = system.send("CP1", system.prepare("CP1", action, payload), timeout_s=60.0)
             assert ticket.wait(10.0)
             assert ticket.result() is not None
             assert not ticket.deviations

@@ -74,7 +74,7 @@ class Receiver:
         self.ended.set()
         self.server.shutdown()
         self.server.server_close()
-        self.thread.join(10)
+        self.thread.join(60)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ class WorkerClient:
     """Connection of HTTP that stays with one worker process."""
 
     def __init__(self, server: Server) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(server.http).netloc, timeout=30)
+        self._connection = http.client.HTTPConnection(urlsplit(server.http).netloc, timeout=60)
         self._headers = {"Authorization": f"Bearer {server.token}"}
         self.number: int = self.ask("/healthz")["worker"]
 
