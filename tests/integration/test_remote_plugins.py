@@ -359,7 +359,7 @@ def test_a_worker_in_another_language_answers_too(harness: PluginHostsHarness) -
         (["broken:Broken", "--redis", "redis://127.0.0.1:1"], "division by zero"),
     ],
 )
-def test_a_worker_that_cannot_start_says_why_in_a_line(
+def test_a_worker_that_cannot_start_says_why_in_a_line_and_what_to_do_next(
     tmp_path: Path, arguments: list[str], text: str
 ) -> None:
     (tmp_path / "handled").mkdir()
@@ -368,6 +368,8 @@ def test_a_worker_that_cannot_start_says_why_in_a_line(
     worker = WorkerProcess(tmp_path, [sys.executable, "-m", "chargehand", "plugin-host", *arguments])
     try:
         assert worker.process.wait(60) in (1, 2)
-        assert text in worker.output.splitlines()[-1], worker.output
+        *_, why, what_next = worker.output.splitlines()
+        assert text in why, worker.output
+        assert what_next.startswith("  next: "), worker.output
     finally:
         worker.close()
