@@ -249,6 +249,8 @@ class Endpoint:
             sock = gevent.socket.socket(family, gevent.socket.SOCK_STREAM)
             try:
                 sock.connect(address)
+                # A body follows its headers at once, also on a connection that is used again.
+                sock.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
                 return sock if self._context is None else self._wrapped(sock)
             except OSError as error:
                 sock.close()
