@@ -10,7 +10,7 @@ from pathlib import Path
 import gevent.socket
 
 REDIS = shutil.which("redis-server")
-START_S = 10.0
+START_S = 60.0
 POLL_S = 0.01
 
 
