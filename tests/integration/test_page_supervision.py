@@ -62,6 +62,25 @@ def test_a_token_is_made_shown_once_and_revoked_with_its_logins(visit, page_serv
     assert token not in page.content()
 
 
+def test_the_system_tells_rates_settings_and_changes(visit, page_server):
+    page_server.ask("PUT", "/api/v1/charge-points/PS-AUDIT", {"registration": "Accepted"})
+    page = visit("system").page
+    page.get_by_role("region", name="Rates").get_by_text(re.compile(r"\d a second")).wait_for()
+    page.get_by_role("region", name="Limits that were hit").get_by_role("heading").wait_for()
+    page.get_by_role("region", name="Consumers of events").get_by_role("heading").wait_for()
+    page.get_by_text("/api/v1/charge-points/PS-AUDIT").first.wait_for()
+    page.get_by_role("cell", name="sessions.queue_limit").wait_for()
+    assert page_server.token not in page.content()
+
+
+def test_a_token_for_reading_sees_neither_settings_nor_changes(visit, page_server):
+    made = page_server.ask("POST", "/api/v1/tokens", {"name": "ps-reader", "scope": "read"}).json
+    page = visit("system", token=made["token"]).page
+    page.get_by_role("region", name="Rates").get_by_text("Version").wait_for()
+    assert not page.get_by_role("region", name="Settings").is_visible()
+    assert not page.get_by_role("region", name="Changes").is_visible()
+
+
 @pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "dark"), (PHONE, "light")], ids=["desktop", "phone"])
 def test_nothing_serious_keeps_anybody_from_using_these(visit, size, theme):
     visited = visit("supervision", size=size, theme=theme)
