@@ -1,8 +1,8 @@
 """Watermarks: what this process does without before its memory or its disk is used up, looked at once a second.
 
-Memory: first no new connections, then no reading, then without those connections that hold most of it. Disk: first no
-history of events; transactions are stored to the end, and never acknowledged if they are not. Everything recovers by
-itself.
+Memory: first no new connections, then hardly any reading, then without those connections that hold most of it. Disk:
+first no history of events; transactions are stored to the end, and never acknowledged if they are not. Everything
+recovers by itself.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ PATIENCE_S = 1.0
 """Seconds without reading after which the connections that hold most memory are closed."""
 GREEDY_BYTES = 65_536
 """Bytes that such a connection holds at least."""
+UNREAD_S = 10.0
+"""Seconds without reading after which connections are read from one look to the next, whatever is in use."""
 TRIM_S = 10.0
 """Seconds, while memory is short, between two requests to the allocator to give back what is free."""
 
@@ -73,7 +75,7 @@ class Watermarks:
         self._memory_in_use = memory_in_use
         self._free_bytes = free_bytes
         self._running = False
-        self._unread_since = self._trimmed_at = self._disk_looked_at = 0.0
+        self._unread_since = self._read_at = self._trimmed_at = self._disk_looked_at = 0.0
         limit = settings.memory_bytes or machine.memory_limit()
         self.memory_limit_bytes = None if limit is None else limit // processes
         """Memory that this process may use; None if that is not known."""
@@ -120,7 +122,11 @@ class Watermarks:
             self._set_accepts(accepts=not self.accepts)
         if _crossed(part, settings.memory_read, is_above=not self.reads):
             self._set_reads(reads=not self.reads)
-        if not self.reads:
+        if not self.reads and now - self._read_at >= UNREAD_S:
+            self._read_at = now  # until the next look: a server that never reads again hangs
+            for connection in list(self._connections):
+                connection.release()
+        elif not self.reads:
             for connection in list(self._connections):  # those whose handshake has ended since, too
                 connection.hold()
                 if connection.has_been_left():
@@ -167,7 +173,7 @@ class Watermarks:
 
     def _set_reads(self, *, reads: bool) -> None:
         self.reads = reads
-        self._unread_since = self._timers.clock.monotonic()
+        self._unread_since = self._read_at = self._timers.clock.monotonic()
         if reads:
             for connection in list(self._connections):
                 connection.release()

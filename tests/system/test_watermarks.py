@@ -115,6 +115,16 @@ def test_who_goes_meanwhile_is_let_go_though_nobody_is_read(machine):
     assert line.calls[-1] == "the connection was lost"
 
 
+def test_memory_that_never_falls_leaves_the_connections_some_reading(machine):
+    (line,) = machine.lines
+    machine.uses(950)
+    line.calls.clear()
+    machine.clock.advance(60)
+    released = [number for number, call in enumerate(line.calls) if call == "release"]
+    assert len(released) in (5, 6)
+    assert all(line.calls[number + 1] == "hold" for number in released[:-1])
+
+
 def test_memory_that_stays_in_unfinished_messages_is_taken_back(caplog):
     mib = 1 << 20
     machine = Machine(memory_bytes=100 * mib)
