@@ -122,21 +122,27 @@ class Watermarks:
             self._set_accepts(accepts=not self.accepts)
         if _crossed(part, settings.memory_read, is_above=not self.reads):
             self._set_reads(reads=not self.reads)
-        if not self.reads and now - self._read_at >= UNREAD_S:
-            self._read_at = now  # until the next look: a server that never reads again hangs
-            for connection in list(self._connections):
-                connection.release()
-        elif not self.reads:
-            for connection in list(self._connections):  # those whose handshake has ended since, too
-                connection.hold()
-                if connection.has_been_left():
-                    connection.give_up("the connection was lost")
-            if now - self._unread_since >= PATIENCE_S:
-                self._drop_greedy(used - int((settings.memory_read - MEMORY_BACK) * limit))
+        if not self.reads:
+            self._hold(now, used - int((settings.memory_read - MEMORY_BACK) * limit))
         if not self.accepts and now - self._trimmed_at >= TRIM_S:
             self._trimmed_at = now
             _trim()
         return part > settings.memory_accept - NEAR
+
+    def _hold(self, now: float, excess_bytes: int) -> None:
+        """Hold all connections, those whose handshake has ended since too; once in a while let them be read."""
+        connections = list(self._connections)
+        if now - self._read_at >= UNREAD_S:
+            self._read_at = now  # until the next look: a server that never reads again hangs
+            for connection in connections:
+                connection.release()
+            return
+        for connection in connections:
+            connection.hold()
+            if connection.has_been_left():
+                connection.give_up("the connection was lost")
+        if now - self._unread_since >= PATIENCE_S:
+            self._drop_greedy(excess_bytes)
 
     def _drop_greedy(self, excess_bytes: int) -> None:
         """Close the connections that hold most, until that makes up for the excess: without reading it would stay."""
