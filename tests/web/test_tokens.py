@@ -204,6 +204,7 @@ def test_a_change_is_recorded_as_an_event_and_in_the_audit_log(client, system, m
     seen = []
     system.subscribe(HttpChangeMade, seen.append)
     token = make("ops", "command").json["token"]
+    caplog.clear()
     with caplog.at_level(logging.INFO, "chargehand.audit"):
         client.simulate_post(f"{LIST}/CP7/commands/Reset", headers=bearer(token), json={"type": "Soft"})
         client.simulate_put("/api/v1/tags/T1", headers=bearer(token), json={})

@@ -11,7 +11,7 @@ from chargehand import v16
 
 def test_vendor_and_model_are_read():
     payload = b'{"chargePointVendor": "Acme", "chargePointModel": "One", "iccid": 5}'
-    assert v16.VERSION.boot_facts(payload) == ("Acme", "One", ())
+    assert v16.VERSION.boot_facts(payload) == ("Acme", "One", (), "")
 
 
 def test_both_serial_numbers_of_a_charge_point_are_read():
@@ -22,7 +22,7 @@ def test_both_serial_numbers_of_a_charge_point_are_read():
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"chargePointVendor": 5}'])
 def test_what_cannot_be_read_has_no_facts(payload):
-    assert v16.VERSION.boot_facts(payload) == ("", "", ())
+    assert v16.VERSION.boot_facts(payload) == ("", "", (), "")
 
 
 @given(
@@ -38,4 +38,4 @@ def test_facts_are_texts_whatever_was_sent(payload):
 
 @given(st.binary())
 def test_any_bytes_have_facts(payload):
-    assert len(v16.VERSION.boot_facts(payload)) == 3
+    assert len(v16.VERSION.boot_facts(payload)) == 4

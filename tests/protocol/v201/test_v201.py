@@ -270,7 +270,7 @@ def test_facts_of_the_hardware_are_read_from_a_boot():
     payload = b'{"chargingStation":{"vendorName":"Acme","model":"One","modem":5}}'
     assert v201.VERSION.boot_facts(payload)[:2] == ("Acme", "One")
     for odd in (b"", b"{}", b"[", b'{"chargingStation":5}', b"[" * 100_000):
-        assert v201.VERSION.boot_facts(odd) == ("", "", ())
+        assert v201.VERSION.boot_facts(odd) == ("", "", (), "")
 
 
 ROOT = Path(__file__).parents[3]
