@@ -143,14 +143,14 @@ def test_a_verdict_that_blocks_holds_up_no_other_charge_point() -> None:
 
 
 def test_a_plugin_whose_threads_are_stuck_refuses_with_503_at_once() -> None:
-    auth, supervision = AuthSettings(authenticate_s=0.2), SupervisionSettings(quarantine_s=60, shutdown_s=0.1)
+    auth, supervision = AuthSettings(authenticate_s=0.5), SupervisionSettings(quarantine_s=60, shutdown_s=0.1)
     with served_by(Blocking.spec(threads=1), auth=auth, supervision=supervision) as system:
         assert refused(system, "SLOW") == 503
         assert refused(system, "CP1") == 503
         until(system.quarantined)
         began = time.monotonic()
         assert refused(system, "CP1") == 503
-        assert time.monotonic() - began < 0.15
+        assert time.monotonic() - began < 0.4
         assert system.counters.counts["thread_abandoned"] == 1
 
 
