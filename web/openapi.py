@@ -125,6 +125,8 @@ class _Description:
     def _operations(self) -> Iterator[tuple[str, str, Any, Operation]]:
         """Yield path, method, responder and declaration; a path that stands for many is replaced by these."""
         for route, method, responder, declared in declared_operations():
+            if "text/event-stream" in declared.content:
+                continue  # a client that is made of this would wait for the end of a stream
             if declared.many == "actions":
                 for action in self._actions():
                     yield action.path(route.path), method, action.responder, action.declared(declared)
