@@ -20,8 +20,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BUILD = HERE / "build"  # ignored by git
-START_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 6.0
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 60.0
 PR_SET_PDEATHSIG = 1
 
 
