@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 PERSISTED = Receipt(done=True)
 DEAD_LETTERS = 10_000
+SLACK = 1024
+"""Events over the limit that are still held: the oldest are dropped together, so that each place is found at once."""
 
 
 class HeldEvent(NamedTuple):
@@ -77,7 +79,9 @@ class MemoryEventLog:
         self.origin = origin or os.urandom(8).hex()
         self.last = 0
         # What can be made when it is read is not made here: that would be felt at each start, stop and late reading.
-        self._events: deque[tuple[str, dt.datetime, Any] | Event] = deque(maxlen=limit)
+        self._events: list[tuple[str, dt.datetime, Any] | Event] = []
+        self._limit = limit
+        self._dropped = 0
         self._positions: dict[str, int] = {}
         self._numbers = itertools.count(1)
         self._dead_letters: deque[EventDeadLetter] = deque(maxlen=DEAD_LETTERS)
@@ -94,18 +98,24 @@ class MemoryEventLog:
 
     def append(self, kind: str, at: dt.datetime, held: Any) -> None:
         """Log an event of this process: an event, or the record of a transaction of which it is made."""
-        self.last += 1
-        self._events.append((kind, at, held))
-        if self._heard is not None:
-            self._heard()
+        self._add((kind, at, held))
 
     def told(self, record: Event) -> None:
         """Log something that a charge point has told, if it has an event."""
         if has_event(record):
-            self.last += 1
-            self._events.append(record)
-            if self._heard is not None:
-                self._heard()
+            self._add(record)
+
+    def _add(self, one: tuple[str, dt.datetime, Any] | Event) -> None:
+        self.last += 1
+        self._events.append(one)
+        if len(self._events) >= self._limit + SLACK:
+            self._drop(SLACK)
+        if self._heard is not None:
+            self._heard()
+
+    def _drop(self, number: int) -> None:
+        del self._events[:number]
+        self._dropped += number
 
     def publish(self, event: DomainEvent) -> Receipt:
         """Log an event that has no record."""
@@ -117,7 +127,7 @@ class MemoryEventLog:
 
     @property
     def _pruned_to(self) -> int:
-        return self.last - len(self._events)  # numbers have no gaps here
+        return max(self._dropped, self.last - self._limit)  # numbers have no gaps here
 
     def origins(self) -> Sequence[Origin]:
         """Return the one origin."""
@@ -128,8 +138,8 @@ class MemoryEventLog:
         if origin != self.number:
             return []
         first = max(after, self._pruned_to)
-        behind = first - self._pruned_to
-        found = itertools.islice(self._events, behind, behind + limit)
+        behind = first - self._dropped
+        found = self._events[behind : behind + limit]
         return [self._held(number, one) for number, one in enumerate(found, first + 1)]
 
     def _held(self, number: int, one: tuple[str, dt.datetime, Any] | Event) -> HeldEvent:
@@ -197,10 +207,11 @@ class MemoryEventLog:
 
     def prune(self, *, keep: int, since: dt.datetime | None) -> bool:
         """Drop the oldest events: those over `keep`, and those from before `since`; 0 and None set no limit."""
-        while self._events and (
-            (keep and len(self._events) > keep) or (since is not None and _logged_at(self._events[0]) < since)
-        ):
-            self._events.popleft()
+        number = max(len(self._events) - keep, 0) if keep else 0
+        if since is not None:
+            while number < len(self._events) and _logged_at(self._events[number]) < since:
+                number += 1
+        self._drop(number)
         return False
 
 
