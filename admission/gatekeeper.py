@@ -107,11 +107,15 @@ class Gatekeeper:
         self._own_subprotocols = own_subprotocols  # by charge point: the one that it may speak
         self._compressed = frozenset(compressed)  # subprotocols with which compression may be agreed on
         self._others = others
-        self._settings = settings
         self._credentials = credentials
         self._sessions = sessions
         self._subprotocols = subprotocols
         self._closed = False
+        self.take(settings)
+
+    def take(self, settings: Settings) -> None:
+        """Take other settings from now on, with limits that nobody has used up."""
+        self._settings = settings
         limits = settings.sessions
         self._bucket = TokenBucket(limits.admission_rate, limits.admission_burst)
         self._reconnects = TokenBuckets(limits.reconnect_rate, limits.reconnect_burst)  # see `_whence`

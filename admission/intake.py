@@ -67,8 +67,7 @@ class Intake:
         log_limit: LogLimit,
         security_events: SecurityEvents | None = None,
     ) -> None:
-        self._limit = settings.connections_per_address
-        self._handshakes = TokenBuckets(settings.address_rate, settings.address_burst)
+        self.take(settings)
         self._descriptors = descriptors
         self._last = descriptors - min(reserved, descriptors // 4)  # the first that is reserved
         self._clock = clock
@@ -78,6 +77,11 @@ class Intake:
         self._open: dict[str, int] = {}  # connections by address
         self.memory_is_short = False
         """True while no connection is taken for `resources.memory_accept`."""
+
+    def take(self, settings: SessionSettings) -> None:
+        """Take the limits of other settings from now on."""
+        self._limit = settings.connections_per_address
+        self._handshakes = TokenBuckets(settings.address_rate, settings.address_burst)
 
     def accept(self, descriptor: int, peer: str) -> Refusal | None:
         """Refuse a socket that the process has no room for. The kernel gives the lowest descriptor that is free."""

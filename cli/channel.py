@@ -1,14 +1,13 @@
 """Channel between `serve --workers` and each worker process: a socket pair, the worker's end as its standard input.
 
 The parent hands over the settings (which may have secrets, so no file and no option has them) and then the list
-of all workers, each time it changes, with the number of times that the files of TLS were to be read again; the worker
+of all workers, each time it changes, with the number of reloads, and the settings by then; the worker
 reports once that it is ready, and passes on that all are to read them. Each end notices the end of the other: a worker
 whose parent has closed the channel, or has died, stops in order.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 from collections import deque
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 MESSAGE_BYTES = 256 * 1024 * 1024
 """The longest message: far over any settings, and under the length that any text gives, typed at a worker by hand."""
 READ_BYTES = 65_536
-READY, RELOAD = b"R", b"L"
+READY, RELOAD, BEAT = b"R", b"L", b"B"
 STDIN = 0
 
 
@@ -41,9 +40,9 @@ def handover(settings: Settings, worker: Worker) -> bytes:
     return frame(pickle.dumps((settings, worker)), MESSAGE_BYTES)
 
 
-def worker_views(workers: Sequence[dict[str, Any]], reloads: int) -> bytes:
-    """Encode an update of the list of worker processes, and of the number of reloads."""
-    return frame(json.dumps({"workers": list(workers), "reloads": reloads}).encode(), MESSAGE_BYTES)
+def worker_views(workers: Sequence[dict[str, Any]], reloads: int, settings: Settings | None = None) -> bytes:
+    """Encode an update of the list of worker processes, of the number of reloads, and of the settings by then."""
+    return frame(pickle.dumps((list(workers), reloads, settings)), MESSAGE_BYTES)
 
 
 class Channel:
@@ -70,28 +69,36 @@ class Channel:
         """Tell the parent that this one serves."""
         os.write(self._descriptor, READY)
 
+    def beat(self) -> None:
+        """Tell the parent that the hub of this one runs."""
+        os.write(self._descriptor, BEAT)
+
     def reload_all(self) -> None:
         """Ask the parent to have all worker processes read the files of TLS again."""
         os.write(self._descriptor, RELOAD)
 
     def follow(
-        self, worker: Worker, ended: Callable[[], None], reload: Callable[[], None] = lambda: None
+        self,
+        worker: Worker,
+        ended: Callable[[], None],
+        reload: Callable[[Settings | None], None] = lambda _: None,
     ) -> None:
         """Keep the list of workers up to date until the parent has ended or closed the channel; then call `ended`.
 
-        `reload` is called when the files of TLS are to be read again.
+        `reload` is called with the settings by then when the files of TLS are to be read again.
         """
         start = get_original("_thread", "start_new_thread")
         start(self._follow, (worker, ended, reload))
 
-    def _follow(self, worker: Worker, ended: Callable[[], None], reload: Callable[[], None]) -> None:
+    def _follow(
+        self, worker: Worker, ended: Callable[[], None], reload: Callable[[Settings | None], None]
+    ) -> None:
         try:
             while True:
-                told = json.loads(self._receive())
-                worker.all = told["workers"]
-                if told["reloads"] > worker.reloads:
-                    worker.reloads = told["reloads"]
-                    reload()
+                worker.all, reloads, settings = pickle.loads(self._receive())  # noqa: S301 - from our own parent
+                if reloads > worker.reloads:
+                    worker.reloads = reloads
+                    reload(settings)
         except (OSError, EOFError, FrameTooLong):
             ended()
 

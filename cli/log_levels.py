@@ -38,6 +38,18 @@ class Levels:
         self._by_logger = {name: number_of(level) for name, level in settings.levels.items()}
         self._of: Mapping[str, int] = {}
 
+    def configure(self, settings: LogSettings) -> None:
+        """Let the levels of other settings count from now on; charge points keep those of their own."""
+        of, self._of = self._of, {}
+        for name in self._by_logger.keys() - settings.levels.keys():
+            logging.getLogger(name).setLevel(logging.NOTSET)
+        self._base = number_of(settings.level)
+        self._by_logger = {name: number_of(level) for name, level in settings.levels.items()}
+        logging.getLogger().setLevel(self._base)
+        for name, level in self._by_logger.items():
+            logging.getLogger(name).setLevel(level)
+        self.set(of)
+
     def passes(self, record: logging.LogRecord, fields: Mapping[str, Any]) -> bool:
         """Return whether a record is to be written."""
         if not self._of:

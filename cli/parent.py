@@ -20,6 +20,7 @@ import gevent
 
 from .. import __version__
 from ..actors.runtime import threads
+from ..config.reload import reloaded, with_values
 from ..config.worker_process import Worker
 from ..remote.cluster.coordinator_server import CoordinatorServer, CoordinatorServerError
 from ..store.factory import SQLITE_FILE
@@ -33,12 +34,17 @@ from ..web.token import choose_token, publish_token
 from .addresses import Wanted, announce, introduce, listeners
 from .channel import handover, worker_views
 from .failures import FAILED, NEXT_OF_STORE, CommandFailed
+from .reloading import log_reload, read_again
 from .stop_signals import StopSignals
 from .workers import WorkerProcess, Workers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..config.settings import Settings
     from .data_folder import DataFolder
+    from .log_levels import Levels
+    from .service_manager import ServiceManager
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +65,21 @@ PORT_PAUSE_S = 0.05
 class Parent:
     """Prefork parent: owns the data folder, the ports, the SQLite writer and the worker processes."""
 
-    def __init__(self, settings: Settings, folder: DataFolder) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        folder: DataFolder,
+        *,
+        levels: Levels,
+        read: Callable[[], Settings],
+        manager: ServiceManager,
+    ) -> None:
         self._settings = settings
         self._folder = folder
+        self._levels = levels
+        self._read = read
+        self._manager = manager
+        self._handed_over = settings  # with the ports that were taken, and the token
         limit_s = settings.supervision.stop_timeout_s
         self._limit_s = limit_s + WORKERS_STUCK_S if limit_s else None
         self._signals = StopSignals(limit_s and limit_s + STUCK_S)
@@ -83,6 +101,7 @@ class Parent:
         token = choose_token(settings)
         publish_token(settings, token if settings.http.enabled else None)
         settings = self._hold_ports(replace(settings, http=replace(settings.http, token=token or "")), stack)
+        self._handed_over = settings
         sockets = self._socket_folder(stack)
         store_path = self._start_store(sockets, stack)
         coordinator_server = CoordinatorServer(str(sockets / COORDINATOR_SOCKET))
@@ -102,23 +121,46 @@ class Parent:
                 first=first and number == 1,
                 all=workers.views(),
                 reloads=workers.reloads,
+                beat_s=self._manager.beat_s,
             )
-            return WorkerProcess(handover(settings, worker), reload=workers.reload)
+            return WorkerProcess(handover(self._handed_over, worker), reload=workers.reload)
 
-        workers = Workers(settings.workers, self._policy(), spawn, worker_views)
-        if settings.tls.pairs:
-            self._signals.reload_with(workers.reload)
+        workers = Workers(
+            settings.workers,
+            self._policy(),
+            spawn,
+            lambda views, reloads: worker_views(views, reloads, self._handed_over),
+            hang_s=self._manager.watchdog_s,
+        )
+        self._signals.reload_with(lambda: self._reload(workers))
         in_order = False
         workers.start()
         try:
             status = self._watch(workers, settings)
+            self._manager.stopping()
             self._folder.remove_run()
         finally:
             in_order = workers.stop(self._limit_s)
+            self._manager.close()
         if status:
             return status
         logger.info("stopped")
         return 0 if in_order else FAILED
+
+    def _reload(self, workers: Workers) -> None:
+        """Read the settings again, and have all worker processes take them, and read the files of TLS."""
+        self._manager.reloading()
+        new = read_again(self._read)
+        if new is not None:
+            told = reloaded(self._settings, new)
+            self._settings = told.settings
+            self._handed_over = with_values(self._handed_over, told.settings, told.changed)
+            self._levels.configure(told.settings.log)
+            if told.settings.http.token:
+                publish_token(told.settings, None)
+            log_reload(told)
+        workers.reload()
+        self._manager.ready()
 
     def _watch(self, workers: Workers, settings: Settings) -> int:
         """Wait for a signal; the exit status that is left, if the workers or the store gave up before."""
@@ -126,6 +168,7 @@ class Parent:
         gevent.wait([workers.serving, *ends], count=1)
         if not any(one.ready() for one in ends):
             announce(replace(settings, http=self._settings.http), Wanted.by(settings), self._folder)
+            self._manager.ready()
             gevent.wait([*ends], count=1)
         if workers.gave_up.ready():
             return int(workers.gave_up.get() or FAILED)

@@ -26,6 +26,7 @@ from .configuration import find_plugins_here, read_settings, unusable
 from .failures import FAILED, CommandFailed, CommandMisused
 from .logs import configure
 from .program import tune_collector
+from .service_manager import ServiceManager
 from .stop_signals import SIGNALS
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def _limits(settings: Settings) -> CommandDefaults:
 
 def _run(host: PluginHost, client: Client, name: str) -> int:
     hub: Any = gevent.get_hub()
+    manager = ServiceManager()
 
     def stop(number: int, _frame: object) -> None:
         for each in SIGNALS:
@@ -116,14 +118,17 @@ def _run(host: PluginHost, client: Client, name: str) -> int:
     tune_collector()
     click.echo(f"plugin host {host.name}, group {host.group}")
     click.echo("ready")
+    manager.ready()
     try:
         host.wait()
     except PluginHostFailed as error:
         logger.critical("the plugin host failed: %s", error)
         return FAILED
     finally:
+        manager.stopping()
         host.stop()
         client.stop()
+        manager.close()
     logger.info("stopped")
     return 0
 

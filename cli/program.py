@@ -5,7 +5,6 @@ One rule: at its end it reports the reason in one line, and leaves a folder that
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import gc
 import logging
@@ -17,12 +16,13 @@ from typing import TYPE_CHECKING
 import gevent
 
 from .. import __version__
-from ..config.errors import ConfigError
+from ..config.errors import ChargehandError, ConfigError
 from ..config.rendering import redacted
 from ..store.store import StoreError
 from ..system.central_system import CentralSystem, SystemFailed
 from ..transport.tls import TlsError
 from ..web.server import serve_http
+from ..web.token import publish_token
 from .addresses import announce, introduce, say
 from .configuration import find_plugins_here, read_settings, unusable
 from .data_folder import DataFolder, FolderInUse
@@ -30,10 +30,12 @@ from .failures import FAILED, NEXT_OF_STORE, CommandFailed, CommandMisused
 from .log_levels import LevelFollower, Levels
 from .logs import configure
 from .parent import Parent
+from .reloading import log_reload, read_again
+from .service_manager import ServiceManager
 from .stop_signals import StopSignals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..config.settings import Settings
     from ..config.worker_process import Worker
@@ -57,9 +59,14 @@ def serve(config: str | None, overrides: Mapping[str, object], *, print_settings
                 workers=settings.workers,
                 least_free_bytes=settings.resources.disk_free_bytes,
             )
+
+            def read() -> Settings:
+                return read_settings(config, overrides, serves=True)
+
+            manager = ServiceManager()
             if settings.workers > 1:
-                return Parent(settings, folder).run()
-            return Program(settings, folder, levels=levels).run()
+                return Parent(settings, folder, levels=levels, read=read, manager=manager).run()
+            return Program(settings, folder, levels=levels, read=read, manager=manager).run()
     except FolderInUse as error:
         raise CommandFailed(
             str(error), "stop that server first, or give this one another folder with --data"
@@ -101,7 +108,10 @@ def tune_collector() -> None:
 
 
 class Program:
-    """Run of one central system. A `worker` process leaves the announcement and the data folder to its parent."""
+    """Run of one central system. A `worker` process leaves the announcement and the data folder to its parent.
+
+    `read` reads the settings again at SIGHUP.
+    """
 
     def __init__(
         self,
@@ -110,9 +120,13 @@ class Program:
         worker: Worker | None = None,
         *,
         levels: Levels | None = None,
+        read: Callable[[], Settings] | None = None,
+        manager: ServiceManager | None = None,
     ) -> None:
         self._settings = settings
         self._folder = folder
+        self._read = read
+        self._manager = ServiceManager({}) if manager is None else manager
         limit_s = settings.supervision.stop_timeout_s
         self._signals = StopSignals(limit_s and limit_s + STUCK_S)
         self._system = CentralSystem(settings, worker=worker, http=serve_http)
@@ -125,16 +139,18 @@ class Program:
         logger.debug("open files are limited to %d", raise_open_files())
         self._introduce()
         self._start()
-        if self._settings.tls.pairs:
-            self._signals.reload_with(self.reload)
+        if self._read is not None:
+            self._signals.reload_with(self._reload_file)
         tune_collector()
         following = gevent.spawn(LevelFollower(self._system, self._levels).run)
         try:
             self._announce()
             failure = self._serve()
+            self._manager.stopping()
             self._withdraw()
         finally:
             following.kill()
+            self._manager.close()
             self._system.stop()
             self._signals.stopped()
         if failure is not None:
@@ -143,10 +159,30 @@ class Program:
         logger.info("stopped")
         return 0
 
-    def reload(self) -> None:
-        """Read the files of TLS again; those of no use are logged. From any thread."""
-        with contextlib.suppress(TlsError, RuntimeError):
+    def reload(self, settings: Settings | None = None) -> None:
+        """Read the files of TLS again, and let settings count; those of no use are logged. From any thread."""
+        try:
+            if settings is not None:
+                told = self._system.apply_settings(settings)
+                self._levels.configure(told.settings.log)
+                if self._folder is not None:
+                    if told.settings.http.token:
+                        publish_token(told.settings, None)
+                    log_reload(told)
+                logger.debug("settings changed in this process: %s", ", ".join(told.changed) or "none")
             self._system.reload_tls()
+        except TlsError:
+            pass  # logged
+        except (ChargehandError, RuntimeError) as error:  # a hub that is blocked; one that has stopped
+            logger.warning("nothing was reloaded: %s", error)
+
+    def _reload_file(self) -> None:
+        self._manager.reloading()
+        try:
+            if self._read is not None:
+                self.reload(read_again(self._read))
+        finally:
+            self._manager.ready()
 
     def _introduce(self) -> None:
         introduce(self._settings)
@@ -175,6 +211,7 @@ class Program:
     def _announce(self) -> None:
         if self._folder is not None:
             announce(self._settings, self._system, self._folder)
+            self._manager.ready()
 
     def _withdraw(self) -> None:
         if self._folder is not None:

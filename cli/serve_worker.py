@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import gevent
 
 from .channel import Channel, NoParent
 from .configuration import find_plugins_here
 from .failures import CommandMisused
 from .logs import configure
 from .program import Program, cannot_start
+from .service_manager import beat
 
 if TYPE_CHECKING:
     from ..config.settings import Settings
@@ -23,13 +26,21 @@ class WorkerProgram(Program):
 
     def __init__(self, settings: Settings, worker: Worker, channel: Channel, levels: Levels) -> None:
         super().__init__(settings, worker=worker, levels=levels)
+        self._worker = worker
         self._channel = channel
+        self._beating: Any = None
 
     def _introduce(self) -> None:
         """No-op: the parent has printed the introduction."""
 
     def _announce(self) -> None:
         self._channel.ready()
+        if self._worker.beat_s:
+            self._beating = gevent.spawn(beat, self._worker.beat_s, self._channel.beat)
+
+    def _withdraw(self) -> None:
+        if self._beating is not None:
+            self._beating.kill()
 
     def parent_ended(self) -> None:
         """Stop as if asked to, unless it does already: a second signal would end it at once. From any thread."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import os
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +37,16 @@ class StopSignals:
             signal.signal(number, self._signalled)
 
     def reload_with(self, reload: Callable[[], object]) -> None:
-        """Call `reload` in a greenlet of the hub at each SIGHUP from now on, which would end the process without."""
-        loop = self._hub.loop
-        signal.signal(
-            signal.SIGHUP, lambda *_: loop.run_callback_threadsafe(lambda: gevent.spawn(reload) and None)
-        )
+        """Call `reload` in a greenlet of the hub at each SIGHUP from now on; one from a terminal that is gone stops."""
+        loop, of_terminal = self._hub.loop, has_terminal()
+
+        def hung_up(number: int, frame: object) -> None:
+            if of_terminal and not has_terminal():
+                self._signalled(number, frame)
+            else:
+                loop.run_callback_threadsafe(lambda: gevent.spawn(reload) and None)
+
+        signal.signal(signal.SIGHUP, hung_up)
 
     def stopped(self) -> None:
         """Note that the process has stopped in time."""
@@ -62,3 +68,12 @@ class StopSignals:
     def _stop(self, number: int) -> None:
         logger.info("%s: stopping", signal.Signals(number).name)
         self.asked.set()
+
+
+def has_terminal() -> bool:
+    """Return whether this process has a terminal that it can be asked for."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

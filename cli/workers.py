@@ -20,7 +20,7 @@ from gevent.event import AsyncResult, Event
 from gevent.subprocess import Popen
 
 from ..supervisor.rules import Budget, Policy
-from .channel import READY, RELOAD
+from .channel import BEAT, READY, RELOAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,6 +38,7 @@ class WorkerProcess:
         self, first: bytes, command: Sequence[str] = COMMAND, reload: Callable[[], None] = lambda: None
     ) -> None:
         self.ready = Event()
+        self.beaten = Event()
         self._reload = reload
         self._channel, theirs = socket.socketpair()
         self._to_tell = [first]
@@ -74,6 +75,8 @@ class WorkerProcess:
             while told := self._channel.recv(1):
                 if told == READY:
                     self.ready.set()
+                elif told == BEAT:
+                    self.beaten.set()
                 elif told == RELOAD:
                     self._reload()
 
@@ -114,6 +117,7 @@ class Process(Protocol):
 
     pid: int
     ready: Event
+    beaten: Event
 
     def wait(self) -> int:
         """Wait for its end: its exit status."""
@@ -154,6 +158,7 @@ class WorkerSlot:
 class Workers:
     """Supervisor of worker processes. `spawn(number, first)` starts a process, `first` for one that is not there again.
 
+    A process that has not told for `hang_s` that its hub runs is killed; 0 waits for ever.
     `serving` is set when all are ready for the first time. `gave_up` has the exit status that is left when one could
     not be started, or was over its budget.
     """
@@ -165,8 +170,10 @@ class Workers:
         spawn: Callable[..., Process],
         encode: Callable[[list[dict[str, Any]], int], bytes],
         *,
+        hang_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._hang_s = hang_s
         self.serving = Event()
         self.gave_up: AsyncResult[int] = AsyncResult()
         self._places = [WorkerSlot(number, policy) for number in range(1, count + 1)]
@@ -251,6 +258,15 @@ class Workers:
             self._keepers += [gevent.spawn(self._keep, other) for other in self._places[1:]]
         if all(one.has_served for one in self._places):
             self.serving.set()
+        while self._hang_s and process.beaten.wait(self._hang_s):
+            process.beaten.clear()
+        if self._hang_s:
+            logger.error(
+                "worker %d is killed, for its hub has not run for %g s (WATCHDOG_USEC)",
+                place.number,
+                self._hang_s,
+            )
+            process.kill()
 
     def _changed(self, place: WorkerSlot, state: str) -> None:
         place.state = state

@@ -13,6 +13,7 @@ class Worker:
     `coordinator_path` is the socket of the coordinator server. `first` is true for the process that enters the tags of
     the settings into the store; a restarted one leaves them alone. `all` is the parent's view of all processes,
     `reloads` the number of times that they were to read the files of TLS again; `reload_all` has them do it once more.
+    Every `beat_s` seconds the process tells its parent that its hub runs; 0 for never.
     """
 
     number: int
@@ -21,4 +22,5 @@ class Worker:
     first: bool
     all: Sequence[dict[str, Any]] = field(default_factory=tuple)
     reloads: int = 0
+    beat_s: float = 0.0
     reload_all: Callable[[], None] | None = None

@@ -24,6 +24,22 @@ SQLITE_FILE = "chargehand.sqlite"
 """The store's file in the data folder."""
 
 
+def tags_of(settings: Settings) -> list[Tag]:
+    """Return the tags of the settings as records."""
+    return [
+        Tag(
+            id_tag=id_tag,
+            status=tag.status,
+            expiry=tag.expiry,
+            parent=tag.parent,
+            id_type=tag.id_type,
+            language=tag.language,
+            message=tag.message,
+        )
+        for id_tag, tag in settings.back_office.tags.items()
+    ]
+
+
 def open_store(
     settings: Settings,
     threads: Threads,
@@ -38,19 +54,7 @@ def open_store(
     `origin` is the name of this process's life, that no other has.
     Raises `StoreError` with one clear sentence, or OSError for a folder that cannot be made.
     """
-    tags = [
-        Tag(
-            id_tag=id_tag,
-            status=tag.status,
-            expiry=tag.expiry,
-            parent=tag.parent,
-            id_type=tag.id_type,
-            language=tag.language,
-            message=tag.message,
-        )
-        for id_tag, tag in settings.back_office.tags.items()
-        if worker is None or worker.first
-    ]
+    tags = tags_of(settings) if worker is None or worker.first else []
     bounds = EventBounds(settings.events.per_charge_point, settings.events.size_bytes, count)
     if worker is not None and worker.store_path:
         file = str(Path(settings.data) / SQLITE_FILE)

@@ -39,6 +39,7 @@ from .commands import Commands
 from .counters import Counters
 from .event_stream import EventStream
 from .parts import Parts
+from .reload import apply_settings
 from .reports import Reports
 from .subscriptions import QUEUE_LIMIT, Subscription
 from .tree import spec_of
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from ..actors.session.commands import PreparedCommand
     from ..actors.session.context import Observer
     from ..actors.session.tickets import Ticket
+    from ..config.reload import Reload
     from ..config.worker_process import Worker
     from ..protocol.actions import Request, Version
     from ..protocol.events import DomainEvent
@@ -917,6 +919,20 @@ class CentralSystem(PluginSystem):
         if self._root is None:
             raise RuntimeError("the central system is not running")
         self._parts.tls_files.reload()
+
+    @from_any_thread
+    def apply_settings(self, settings: Settings) -> Reload:
+        """Let those of other settings count from now on that may change while the system runs: `RELOADED`.
+
+        Only in this process. Returns the names of those that have changed, and of those that wait for a restart. Raises
+        `ConfigError` for settings that cannot be used: those before stay in use.
+        """
+        if self._root is None:
+            raise RuntimeError("the central system is not running")
+        enters_tags = self.worker is None or self.worker.number == 1
+        reload = apply_settings(self._parts, self.settings, checked(settings), enters_tags=enters_tags)
+        self.settings = reload.settings
+        return reload
 
     def _sweep(self) -> None:
         if self._root is None:

@@ -53,7 +53,7 @@ class HttpServer(Protocol):
         """Make the listener; `start` binds it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Tree:
     """Child specs of the root, and the cells made from them.
 
@@ -85,6 +85,13 @@ class Tree:
     cells: dict[str, Cell] = field(default_factory=dict)
     # By endpoint, those that were made last.
     transports: dict[str, ReactorTransport | GreenletTransport] = field(default_factory=dict)
+    servers: dict[str, WebSocketServer] = field(default_factory=dict)
+
+    def take(self, settings: Settings) -> None:
+        """Take other settings, for children that start from now on, and for connections that come from now on."""
+        self.settings = settings
+        for server in self.servers.values():
+            server.limits = settings.sessions
 
     def policy(self) -> Policy:
         """Return the restart policy of the settings."""
@@ -292,12 +299,13 @@ class Tree:
         )
 
     def _server(self, address: tuple[str, int], tls: ServerTls | None) -> WebSocketServer:
-        transport = self.transports["ws" if tls is None else "wss"] = (
+        name = "ws" if tls is None else "wss"
+        transport = self.transports[name] = (
             ReactorTransport(self.running, self.intake)
             if self.settings.transport == "reactor"
             else GreenletTransport(self.running, self.intake)
         )
-        return WebSocketServer(
+        server = self.servers[name] = WebSocketServer(
             address,
             gate=self.gatekeeper,
             transport=transport,
@@ -309,6 +317,7 @@ class Tree:
             proxies=Proxies(self.settings.proxy) if self.settings.proxy.trusted else None,
             intake=self.intake,
         )
+        return server
 
 
 def spec_of(plugin: PluginSpec | type[Plugin]) -> PluginSpec:

@@ -1,13 +1,19 @@
 """Contents of the installed distribution: the package `chargehand`, all of it, and nothing else."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tarfile
+import venv
 from email import message_from_string
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from urllib.parse import urljoin
+from urllib.request import urlopen
 from zipfile import ZipFile
 
 import pytest
@@ -25,27 +31,74 @@ NOT_COPIED = [
     ".hypothesis",
 ]
 AUTHORS_FOLDERS = {"tests", "bench", "examples", "docs"}
+SHARED = ("monitoring", "deploy")
+"""Folders of files for operators."""
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """Wheel made offline from a copy of the tree, in which an earlier build left a file that no longer exists."""
+def sdist(tmp_path_factory):
+    """Source distribution, made offline from a copy of the tree, and unpacked."""
     folder = tmp_path_factory.mktemp("packaging")
     # Any name: a clone's folder need not be called chargehand.
     tree = shutil.copytree(ROOT, folder / "a clone", ignore=shutil.ignore_patterns(*NOT_COPIED))
-    stale = tree / "build" / "lib" / "chargehand" / "stale.py"
+    (tree / "deploy" / ".env").write_text("POSTGRES_PASSWORD=secret")
+    run(sys.executable, "-c", "from setuptools.build_meta import build_sdist; build_sdist('..')", cwd=tree)
+    (made,) = folder.glob("*.tar.gz")
+    with tarfile.open(made) as archive:
+        archive.extractall(folder / "unpacked", filter="data")
+    (unpacked,) = (folder / "unpacked").iterdir()
+    return unpacked
+
+
+@pytest.fixture(scope="module")
+def wheel_file(sdist):
+    """Wheel made offline from the source distribution, in which an earlier build left a file that no longer exists."""
+    stale = sdist / "build" / "lib" / "chargehand" / "stale.py"
     stale.parent.mkdir(parents=True)
     stale.write_text("")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    run(*command, "--no-index", "--wheel-dir", str(sdist.parent), str(sdist))
+    (made,) = sdist.parent.glob("*.whl")
+    return made
+
+
+def run(*command, **more):
+    """Run a command to its end; return what it printed."""
     done = subprocess.run(
-        [*command, "--no-index", "--wheel-dir", str(folder), str(tree)],
-        capture_output=True,
-        text=True,
-        check=False,
+        command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=120, **more
     )
-    assert done.returncode == 0, done.stderr
-    (made,) = folder.glob("*.whl")
-    return ZipFile(made)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(wheel_file):
+    with ZipFile(wheel_file) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def installed(wheel_file, tmp_path_factory):
+    """Folder of a fresh environment outside the checkout, with the wheel and what the tests run with."""
+    folder = tmp_path_factory.mktemp("elsewhere") / "environment"
+    venv.create(folder, with_pip=False, symlinks=True)
+    python = folder / "bin" / "python"
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "--quiet",
+        "--python",
+        str(python),
+        "install",
+        "--no-deps",
+        "--no-index",
+        str(wheel_file),
+    )
+    (packages,) = folder.glob("lib/python*/site-packages")
+    # A line that is only a path: what is installed there as editable is not found by it.
+    (packages / "others.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +121,69 @@ def package_files():
     return {f"chargehand/{path.as_posix()}" for path in inside} - {"chargehand/setup.py"}
 
 
+def shared_files():
+    """Return every file for operators in the source tree."""
+    files = [path for folder in SHARED for path in (ROOT / folder).rglob("*") if path.is_file()]
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in files
+        if "__pycache__" not in path.parts and path.name != ".env"
+    }
+
+
 def test_only_chargehand_is_installed_at_top_level(names):
-    assert {name.split("/")[0] for name in names} == {"chargehand", "chargehand-0.2.0.dist-info"}
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {"chargehand", "chargehand-0.2.0.dist-info", "chargehand-0.2.0.data"}
+
+
+def test_files_for_operators_are_installed_beside_the_package(names):
+    beside = "chargehand-0.2.0.data/data/share/chargehand/"
+    found = {name.removeprefix(beside) for name in names if "0.2.0.data/" in name}
+    assert found == shared_files()
+
+
+def test_the_source_distribution_has_what_a_wheel_is_built_of(sdist):
+    found = {path.relative_to(sdist).as_posix() for path in sdist.rglob("*") if path.is_file()}
+    package = {name.removeprefix("chargehand/") for name in package_files()}
+    needed = package | shared_files() | {"setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"}
+    assert needed <= found
+    assert "deploy/.env" not in found
+
+
+def test_the_wheel_runs_in_a_fresh_environment_and_serves_the_page(installed, tmp_path):
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "CHARGEHAND"))
+    }
+    program = str(installed / "bin" / "chargehand")
+    where = "import chargehand; print(chargehand.__file__)"
+    found = Path(run(str(installed / "bin" / "python"), "-c", where, cwd=tmp_path, env=environ).strip())
+    assert found.is_relative_to(installed)
+    run(program, "new-plugin", "tariffs", cwd=tmp_path, env=environ)
+    assert (tmp_path / "chargehand-tariffs" / "pyproject.toml").exists()
+    assert (installed / "share" / "chargehand" / "deploy" / "chargehand.service").exists()
+    with subprocess.Popen(
+        [program, "serve", "--data", "data", "--port", "0", "--http-port", "0"],
+        cwd=tmp_path,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        try:
+            page = next(line.split()[1] for line in server.stdout if line.startswith("page"))
+            index = read(page)
+            assets = re.findall(r'(?:src|href)="([^":]+)"', index)
+            assert len(assets) >= 3
+            for asset in assets:
+                assert read(urljoin(page, asset))
+        finally:
+            server.terminate()
+            assert server.wait(60) == 0
+
+
+def read(url):
+    with urlopen(url, timeout=60) as answer:
+        return answer.read().decode()
 
 
 def test_every_file_of_the_package_is_in_the_wheel_and_no_other(names):

@@ -28,6 +28,7 @@ from .resources import ADMIN, INNER, READ, SCOPES, WHO, Resource
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from ..config.settings import HttpSettings
     from ..store.records import PageLogin
     from ..system.central_system import CentralSystem
 
@@ -87,14 +88,26 @@ class Guard:
         self._clock = clock
         self._token = None if token is None else token_digest(token)
         self._guessable = token is not None and len(token) < LONG_CHARS
-        failed = system.settings.http.failed_logins
-        self._failed = TokenBuckets(failed / MINUTE_S, failed)
+        self._settings: HttpSettings | None = None
+        self._follow()
         self._public = frozenset(public)
         self.logins = Logins(system, self._token_named)
-        self._origins = frozenset(system.settings.http.cors_origins)
+
+    def _follow(self) -> None:
+        """Take the settings of the system if they are others now; a token that was made at the start stays."""
+        settings = self._system.settings.http
+        if settings is self._settings:
+            return
+        self._settings = settings
+        if self._token is not None and settings.token:
+            self._token = token_digest(settings.token)
+            self._guessable = len(settings.token) < LONG_CHARS
+        self._failed = TokenBuckets(settings.failed_logins / MINUTE_S, settings.failed_logins)
+        self._origins = frozenset(settings.cors_origins)
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
         """Let a request pass, or raise."""
+        self._follow()
         for name, value in SECURITY_HEADERS.items():
             response.set_header(name, value)
         request.context.caller = Caller(NOBODY, ADMIN)
@@ -231,6 +244,7 @@ class Guard:
         return None if self._failed.wait_s(request.remote_addr, self._clock()) > 0 else token
 
     def _token_with(self, digest: bytes) -> TokenFacts | None:
+        self._follow()
         if self._token is not None and compare_digest(digest, self._token):
             return self._token_named(SERVER_TOKEN)
         for token in self._system.store.collections.api_tokens:

@@ -47,11 +47,15 @@ class LogLimit:
 
     def __init__(self, timers: Timers, interval_s: float = REPEAT_S, lines: int = REPEAT_LINES) -> None:
         self._timers = timers
-        self._interval_s = interval_s
-        self._lines = lines
+        self.take(interval_s, lines)
         # By subject and reason, within this interval: lines written, and those left out.
         self._written: dict[tuple[str, str], int] = {}
         self._left_out: dict[tuple[str, str], LeftOut] = {}
+
+    def take(self, interval_s: float, lines: int) -> None:
+        """Take other limits from now on; an interval that has begun keeps its end."""
+        self._interval_s = interval_s
+        self._lines = lines
 
     def log(
         self,

@@ -19,6 +19,7 @@ class StubProcess:
         self.first = first
         self.pid = pid
         self.ready = Event()
+        self.beaten = Event()
         self.status = AsyncResult()
         self.told = []
         self.asked_to_stop = False
@@ -218,3 +219,25 @@ def test_a_stop_before_the_others_are_there_starts_no_more(harness):
     one.wait_for(1)
     assert one.workers.stop(LIMIT_S)
     assert len(one.started) == 1
+
+
+def test_one_whose_hub_does_not_run_is_killed_and_started_again(harness, caplog):
+    one = harness(1)
+    one.workers._hang_s = 0.02
+    one.serve(1)
+    again = one.wait_for(2)
+    assert one.started[0].status.get() == -9
+    assert "worker 1 is killed, for its hub has not run for 0.02 s (WATCHDOG_USEC)" in caplog.text
+    again.end(0)  # before it serves: nobody waits for its hub
+    one.wait_for(3)
+
+
+def test_one_whose_hub_runs_is_not_killed(harness):
+    one = harness(1)
+    one.workers._hang_s = LIMIT_S
+    one.serve(1)
+    for _ in range(3):
+        one.started[0].beaten.set()
+        settled()
+        assert not one.started[0].beaten.is_set()
+    assert not one.started[0].status.ready()

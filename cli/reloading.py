@@ -1,0 +1,35 @@
+"""Reading the settings again: the sources are those of the start, and one that has a fault changes nothing."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from .failures import CommandMisused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..config.reload import Reload
+    from ..config.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def read_again(read: Callable[[], Settings]) -> Settings | None:
+    """Return what `read` does; None for settings that cannot be used, whose faults are logged."""
+    try:
+        return read()
+    except CommandMisused as error:
+        logger.error("the settings before stay in use: %s", error)  # noqa: TRY400 - the faults are the message
+        return None
+
+
+def log_reload(reload: Reload) -> None:
+    """Log the names of settings that have changed, never their values."""
+    if reload.changed:
+        logger.info("settings were read again, and have changed: %s", ", ".join(reload.changed))
+    else:
+        logger.info("settings were read again; none that counts at once has changed")
+    if reload.waiting:
+        logger.warning("changed in the file, but count only after a restart: %s", ", ".join(reload.waiting))

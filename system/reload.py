@@ -1,0 +1,35 @@
+"""Reload: settings that may change while the system runs are handed to whoever uses them.
+
+One rule: connections, sessions and plugins go on; nothing is started again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..config.reload import Reload, reloaded
+from ..store.factory import tags_of
+
+if TYPE_CHECKING:
+    from ..config.settings import Settings
+    from .parts import Parts
+
+
+def apply_settings(parts: Parts, old: Settings, new: Settings, *, enters_tags: bool) -> Reload:
+    """Let new settings count; return which do, and which wait for a restart.
+
+    `enters_tags`: this process enters the tags of the settings into the store, as it did at the start.
+    """
+    reload = reloaded(old, new)
+    settings, changed = reload.settings, set(reload.changed)
+    parts.tree.take(settings)
+    parts.intake.take(settings.sessions)
+    parts.gatekeeper.take(settings)
+    parts.admission.credentials.take(settings.auth.credentials, required=settings.auth.required)
+    parts.context.log_limit.take(settings.log.repeat_s, settings.log.repeat_lines)
+    if enters_tags and "back_office.tags" in changed:
+        before = tags_of(old)
+        for tag in tags_of(settings):
+            if tag not in before:
+                parts.store.collections.tags.put(tag)
+    return reload
