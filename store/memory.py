@@ -95,6 +95,7 @@ class MemoryStore:
         # Time of receipt and id of all transactions, in order.
         self._open_by_id = self._open.by_id
         self._order: deque[tuple[dt.datetime, int]] = deque()
+        self._order_of: dict[str, list[tuple[dt.datetime, int]]] = {}  # the same by charge point
         # Readings by transaction, those that name none by charge point; each by what makes two of them the same, which
         # are mostly the values alone.
         self._readings: dict[int | str, dict[bytes | tuple[bytes, int, str], MeterReading]] = {}
@@ -174,11 +175,13 @@ class MemoryStore:
         """Store a started transaction; an existing one is left unchanged."""
         number = transaction.id
         if number not in self._open_by_id and number not in self._closed:
-            order, place = self._order, (transaction.start_received_at, number)
-            if not order or order[-1] < place:
-                order.append(place)
-            else:
-                order.insert(bisect_left(order, place), place)
+            place = (transaction.start_received_at, number)
+            of_charge_point = self._order_of.setdefault(transaction.charge_point_id, [])
+            for order in (self._order, of_charge_point):
+                if not order or order[-1] < place:
+                    order.append(place)
+                else:
+                    order.insert(bisect_left(order, place), place)
             self.event_log.append(STARTED_KIND, transaction.start_received_at, transaction)
             self.meter.started += 1
             if transaction.open:
@@ -205,6 +208,11 @@ class MemoryStore:
                 self._order.popleft()
             else:
                 self._order.remove(place)
+            of_charge_point = self._order_of[transaction.charge_point_id]
+            if len(of_charge_point) == 1:
+                del self._order_of[transaction.charge_point_id]
+            else:
+                del of_charge_point[bisect_left(of_charge_point, place)]
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
         """Store the end of a transaction; refused if it never started, or has ended with other figures."""
@@ -371,12 +379,12 @@ class MemoryStore:
 
         Switches greenlets when there are many.
         """
-        found = (one for one in self._newest(before) if wanted.matches(one))
+        found = (one for one in self._newest(wanted.charge_point_id, before) if wanted.matches(one))
         return list(itertools.islice(found, limit))
 
-    def _newest(self, before: Cursor | None) -> Iterator[Transaction]:
-        """Yield transactions, newest first."""
-        order = list(self._order)
+    def _newest(self, charge_point_id: str, before: Cursor | None) -> Iterator[Transaction]:
+        """Yield transactions, newest first: those of a charge point, if one is given."""
+        order = list(self._order_of.get(charge_point_id, ()) if charge_point_id else self._order)
         end = len(order) if before is None else bisect_left(order, before)
         for looked_at, place in enumerate(reversed(range(end)), 1):
             transaction = self.transaction(order[place][1])

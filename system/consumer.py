@@ -4,6 +4,9 @@ The one rule: no I/O and no clock here. Events of one charge point are handed ou
 the order in which they were added, those of several by the times when they were logged, because a charge point moves
 between processes that live at the same time. So none is handed out before all origins are read up to its time. A failed
 one is handed out again later, and those behind it wait.
+
+Corrections of one transaction that follow each other are told as one, the last: each has the transaction as it is when
+it is delivered. So a correction waits for a moment, unless another event is behind it.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from ..protocol.events import DomainEvent
+    from ..store.store import LoggedEvent
 
 DOUBLINGS = 30
 """Limit of the doublings of the delay between two tries."""
@@ -24,18 +28,34 @@ UNREAD = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 class Delivery:
-    """Event on its way to a consumer; `number` is its own within its `origin`, `at` the time when it was logged."""
+    """Event on its way to a consumer; `number` is its own within its `origin`, `at` the time when it was logged.
 
-    __slots__ = ("at", "due", "event", "failures", "number", "origin", "running")
+    `event` is a row of the log until it is handed out for the first time. `corrects` is the id of the transaction that
+    it is a correction of, else None.
+    """
 
-    def __init__(self, origin: int, number: int, at: dt.datetime, event: DomainEvent) -> None:
+    __slots__ = (
+        "at", "charge_point_id", "corrects", "due", "event", "failures", "number", "origin", "running", "settling",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        origin: int,
+        number: int,
+        at: dt.datetime,
+        event: DomainEvent | LoggedEvent,
+        corrects: int | None,
+    ) -> None:
         self.origin = origin
         self.number = number
         self.at = at
-        self.event = event
+        self.charge_point_id = event.charge_point_id
+        self.event: DomainEvent | LoggedEvent = event
+        self.corrects = corrects
         self.failures = 0
         self.due = 0.0
         self.running = False
+        self.settling = False  # it waits for further corrections until it is due
 
 
 class Consumer:
@@ -71,6 +91,7 @@ class Consumer:
         self._held: dict[
             str, None
         ] = {}  # charge points whose first event waits until origins are read further
+        self._settling: deque[Delivery] = deque()  # in the order in which they are due
 
     def __len__(self) -> int:
         """Return the number of events that are not done."""
@@ -145,8 +166,20 @@ class Consumer:
         """Note that the events of an origin up to a number are of no interest, or gone."""
         self._seen[origin] = max(self._seen[origin], number)
 
-    def add(self, origin: int, number: int, at: dt.datetime, event: DomainEvent) -> None:
-        """Add the next event of an origin, which was logged at a time."""
+    def add(
+        self,
+        origin: int,
+        number: int,
+        at: dt.datetime,
+        event: DomainEvent | LoggedEvent,
+        *,
+        corrects: int | None = None,
+        settled_at: float = 0.0,
+    ) -> None:
+        """Add the next event of an origin, which was logged at a time.
+
+        One that `corrects` a transaction is due at `settled_at`, or as soon as there is another one behind it.
+        """
         self._seen[origin] = number
         self._undone[origin][number] = None
         if at > self._read_to.get(origin, at):
@@ -158,11 +191,44 @@ class Consumer:
         place = len(queue)
         while place and not self._sorted_already and _goes_before(origin, at, queue[place - 1]):
             place -= 1
-        queue.insert(place, Delivery(origin, number, at, event))
+        before = queue[place - 1] if place else None
+        if before is not None and before.corrects is not None:
+            if before.corrects == corrects and not before.running:
+                self._told_as_one(before, origin, number, at, event)
+                return
+            if before.settling:
+                before.settling = False
+                before.due = 0.0
+        made = Delivery(origin, number, at, event, corrects)
+        queue.insert(place, made)
+        if corrects is not None and settled_at and place == len(queue) - 1:
+            made.settling, made.due = True, settled_at
+            self._settling.append(made)
         self._ready[charge_point_id] = None
+
+    def _told_as_one(
+        self, known: Delivery, origin: int, number: int, at: dt.datetime, event: DomainEvent | LoggedEvent
+    ) -> None:
+        """Let a correction take the place of the one before it."""
+        del self._undone[known.origin][known.number]
+        self.taken += 1
+        known.origin, known.number, known.at, known.event = origin, number, at, event
+        self._ready[known.charge_point_id] = None
+
+    @property
+    def settled_at(self) -> float | None:
+        """Time when the next correction is due that waits for further ones; None if none does."""
+        settling = self._settling
+        while settling and not settling[0].settling:
+            settling.popleft()
+        return settling[0].due if settling else None
 
     def due(self, now: float) -> Iterator[Delivery]:
         """Yield the deliveries that are due, each marked as running; end each by one of the methods below."""
+        while (settled_at := self.settled_at) is not None and settled_at <= now:
+            settled = self._settling.popleft()
+            settled.settling = False
+            self._ready[settled.charge_point_id] = None
         read_to = min(self._read_to.values(), default=None)
         while self._ready:
             charge_point_id = next(iter(self._ready))
@@ -184,7 +250,7 @@ class Consumer:
 
     def done(self, delivery: Delivery) -> None:
         """Note that an event was taken, or will never be."""
-        charge_point_id = delivery.event.charge_point_id
+        charge_point_id = delivery.charge_point_id
         self.taken += 1
         queue = self._queues[charge_point_id]
         queue.popleft()

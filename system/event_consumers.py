@@ -4,13 +4,17 @@ A consumer is a plugin with `@on` for a durable event, or a subscription with a 
 in the store, behind which events are delivered again after a crash: at least once, and in order for each charge point.
 An event that fails is tried again later, and those of its charge point behind it wait; after `attempts` it is a dead
 letter. Nothing is lost while a plugin is in quarantine: its consumer waits.
+
+Calls of charge points go before events: these are handed out when the hub has nothing else to do, and a few of them
+whatever it does. What they are made of is read then: the log is the queue.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-from typing import TYPE_CHECKING, Any
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -20,7 +24,7 @@ from ..actors.runtime.actor import Actor
 from ..actors.runtime.failure import Failure
 from ..protocol.events import DomainEvent, EventsDropped
 from ..protocol.log_fields import about
-from ..store.events import DURABLE, decoded
+from ..store.events import CORRECTED, DURABLE, decoded
 from ..store.store import StoreError
 from .by_hand import DeadLetterNotFound
 from .consumer import UNREAD, Consumer
@@ -36,6 +40,7 @@ from .durable_events import (
 )
 from .event_reader import READ_AT_ONCE
 from .event_targets import PluginTarget
+from .idle_turns import IdleTurns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -56,6 +61,14 @@ WINDOW = 1000
 
 Each origin has its share: what waits for others of another origin does not keep those from being read.
 """
+AT_ONCE = 16
+"""Events that a consumer is told of in one turn of a hub that has time left; a busy one tells one consumer of one."""
+TURN_S = 0.001
+"""Seconds after which a turn makes no further events."""
+MADE = 500
+"""Events that were made and are kept: consumers that are nearly equally far share them."""
+SETTLE_S = 1.0
+"""Seconds for which a correction waits for further ones of its transaction, while nothing is behind it."""
 STORE_S = 0.5
 """Seconds after which positions that have changed are stored."""
 SOON_S = 0.01
@@ -84,8 +97,20 @@ class LookEverywhere(msgspec.Struct, frozen=True, gc=False):
     """Time to look for events that other processes have stored, for consumers that get the events of all."""
 
 
+class TakeTurn(msgspec.Struct, frozen=True, gc=False):
+    """Time to read the log if it grew, and to hand events out."""
+
+    idle: bool
+
+
 class LogGrew(msgspec.Struct, frozen=True, gc=False):
-    """Event: there are further events in the log of this process."""
+    """Time to look at the log of this process again."""
+
+
+class Settled(msgspec.Struct, frozen=True, gc=False):
+    """Corrections of a consumer have waited for long enough."""
+
+    consumer: Any
 
 
 class Wake(msgspec.Struct, frozen=True, gc=False):
@@ -127,8 +152,8 @@ class _Entry:
     """Consumer with its target."""
 
     __slots__ = (
-        "elsewhere", "elsewhere_due", "ended", "everywhere", "full", "looked_at", "origin_of", "ours", "state",
-        "target", "waking",
+        "elsewhere", "elsewhere_due", "ended", "everywhere", "full", "looked_at", "origin_of", "ours", "settles",
+        "state", "target", "waking",
     )  # fmt: skip
 
     def __init__(self, state: Consumer, target: Target, *, everywhere: bool = False) -> None:
@@ -139,6 +164,7 @@ class _Entry:
         self.state = state
         self.target = target
         self.waking = False
+        self.settles = False  # it is looked at again when its first correction has settled
         self.full: set[int] = set()  # origins with more to read, when some of their events are done
         self.ended: set[int] = set()  # origins of ended processes that are read to their end
         self.elsewhere: Elsewhere | None = None  # what other processes have to deliver
@@ -189,13 +215,17 @@ class EventConsumers(Actor):
         self._names: dict[int, str] = {}  # of origins
         self._pruned: dict[int, int] = {}
         self._chunks: dict[tuple[int, int], Sequence[LoggedEvent]] = {}
-        self._made: dict[tuple[int, int], DomainEvent | None] = {}
+        self._made: OrderedDict[tuple[int, int], DomainEvent | None] = OrderedDict()
         self._tail: int | None = None  # what those who listen have had; None if nobody does
-        self._growing = False  # it was told already
+        self._grown = True
+        self._told = ""  # the consumer that was told last in a busy hub
+        self._turns = IdleTurns(lambda idle: self._tell(TakeTurn(idle)))
         self._storing = False
         self._adopting = False
         self._handlers: Mapping[type, Callable[[Any], None]] = {
-            LogGrew: self._grew,
+            TakeTurn: self._take_turn,
+            LogGrew: lambda _: self._heard(),
+            Settled: self._settled,
             Delivered: self._delivered,
             Wake: self._wake,
             StorePositions: self._store_positions,
@@ -221,6 +251,7 @@ class EventConsumers(Actor):
     def on_stop(self) -> None:
         """Hand over the positions, so that the next life delivers little again."""
         self._log.watch(None)
+        self._turns.close()
         self._store_positions(None)
 
     def on_receive(self, message: Any) -> Any:
@@ -242,15 +273,25 @@ class EventConsumers(Actor):
             found.append(ConsumerProgress(name, state.taken, own + others))
         return found
 
-    def _grew(self, _: LogGrew) -> None:
-        self._growing = False
-        self._feed_all()
+    def _take_turn(self, turn: TakeTurn) -> None:
+        if self._grown:
+            self._feed_all()
+        names = list(self._entries)
+        # In a busy hub the others are first in the next turn.
+        first = names.index(self._told) + 1 if self._told in names else 0
+        for name in names[first:] + names[:first]:
+            entry = self._entries.get(name)
+            if entry is not None and self._hand_out(entry, AT_ONCE if turn.idle else 1):
+                self._turns.ask()
+                if not turn.idle:
+                    self._told = name
+                    return
 
     def _listening(self, message: Listening) -> None:
         if self._tail is None:
             self._tail = message.after
         self._log.watch(self._heard)
-        self._feed_all()
+        self._heard()
 
     def _moved(self, message: ChargePointMoved) -> None:
         for entry in self._entries.values():
@@ -271,9 +312,9 @@ class EventConsumers(Actor):
         self._context.timers.call_at(due, lambda: self._tell(message))
 
     def _heard(self) -> None:
-        if not self._growing:
-            self._growing = True
-            self._tell(LogGrew())
+        """Read the log in a turn to come."""
+        self._grown = True
+        self._turns.ask()
 
     # -- Consumers and their origins ---------------------------------------------------------------
 
@@ -307,7 +348,7 @@ class EventConsumers(Actor):
             if not self._looking and any(entry.everywhere for entry in self._entries.values()):
                 self._looking = True
                 self._later(EVERYWHERE_S, LookEverywhere())
-        self._feed_all()
+        self._heard()
 
     def _consumers_changed(self, _: ConsumersChanged) -> None:
         self._store_positions(None)
@@ -432,6 +473,7 @@ class EventConsumers(Actor):
     # -- Feeding -----------------------------------------------------------------------------------
 
     def _feed_all(self) -> None:
+        self._grown = False
         try:
             for entry in list(self._entries.values()):
                 self._feed(entry)
@@ -440,11 +482,9 @@ class EventConsumers(Actor):
             if not error.passing:
                 raise
             logger.warning("the log of events cannot be read now: %s", error)
-            self._growing = True
             self._later(UNTRIED_S, LogGrew())
         finally:
             self._chunks.clear()
-            self._made.clear()
 
     def _read(self, origin: int, after: int) -> Sequence[LoggedEvent]:
         """Read events; consumers that are equally far share what is read."""
@@ -453,11 +493,30 @@ class EventConsumers(Actor):
             found = self._chunks[origin, after] = self._reader.read(origin, after)
         return found
 
+    def _add(self, state: Consumer, origin: int, logged: LoggedEvent) -> None:
+        """Add a row of the log to what a consumer has to get."""
+        if logged.kind == CORRECTED:
+            state.add(
+                origin,
+                logged.number,
+                logged.logged_at,
+                logged,
+                corrects=logged.transaction_id,
+                settled_at=self._context.clock.monotonic() + SETTLE_S,
+            )
+        else:
+            state.add(origin, logged.number, logged.logged_at, logged)
+
     def _event(self, origin: int, logged: LoggedEvent) -> DomainEvent | None:
+        """Make an event, or take the one that another consumer had; None for one that there is no more."""
         key = origin, logged.number
-        if key not in self._made:
-            self._made[key] = self._reader.whole(logged, self._names.get(origin, ""))
-        return self._made[key]
+        if key in self._made:
+            return self._made[key]
+        event = self._reader.whole(logged, self._names.get(origin, ""))
+        self._made[key] = event
+        if len(self._made) > MADE:
+            self._made.popitem(last=False)
+        return event
 
     def _feed(self, entry: _Entry) -> None:
         if entry.everywhere:
@@ -475,11 +534,10 @@ class EventConsumers(Actor):
             while state.undone(origin) < share:
                 rows = self._read(origin, state.seen(origin))
                 for logged in rows:
-                    event = self._event(origin, logged) if logged.kind in wanted else None
-                    if event is None:
-                        state.skip(origin, logged.number)
+                    if logged.kind in wanted:
+                        self._add(state, origin, logged)
                     else:
-                        state.add(origin, logged.number, logged.logged_at, event)
+                        state.skip(origin, logged.number)
                 if len(rows) < READ_AT_ONCE:
                     state.read_to(origin, None)
                     if origin != self._log.number:
@@ -511,11 +569,10 @@ class EventConsumers(Actor):
                     break
                 if logged.charge_point_id:
                     entry.origin_of[logged.charge_point_id] = origin
-                event = self._event(origin, logged) if logged.kind in wanted else None
-                if event is None:
-                    state.skip(origin, logged.number)
+                if logged.kind in wanted:
+                    self._add(state, origin, logged)
                 else:
-                    state.add(origin, logged.number, logged.logged_at, event)
+                    state.skip(origin, logged.number)
         self._deliver(entry)
         self._store_later()
 
@@ -565,20 +622,64 @@ class EventConsumers(Actor):
     # -- Delivering --------------------------------------------------------------------------------
 
     def _deliver(self, entry: _Entry) -> None:
+        """Hand out in a turn to come what a consumer has to get."""
+        if len(entry.state):
+            self._turns.ask()
+
+    def _hand_out(self, entry: _Entry, at_once: int) -> bool:
+        """Tell a consumer of some events that are due; return whether there may be more of them."""
         state = entry.state
         if not len(state) or entry.waking:
-            return
+            return False
         if not entry.target.ready():
             if not getattr(entry.target, "closed", False):
                 entry.waking = True
                 self._later(UNTRIED_S, Wake(entry))
-            return
+            return False
         now = self._context.clock.monotonic()
+        ends_at = now + TURN_S
         for delivery in state.due(now):
             if self._is_elsewhere(entry, delivery):
                 self._again(entry, delivery, ELSEWHERE_S)
-            else:
-                entry.target.deliver(delivery.event, self._ended(entry, delivery))
+                continue
+            event = self._made_of(entry, delivery)
+            if event is not None:
+                entry.target.deliver(event, self._ended(entry, delivery))
+            at_once -= 1
+            if not at_once or self._context.clock.monotonic() > ends_at:
+                return True
+        self._settle_later(entry, now)
+        return False
+
+    def _made_of(self, entry: _Entry, delivery: Delivery) -> DomainEvent | None:
+        """Return the event of a delivery; None if there is none any more, or it cannot be read now."""
+        if isinstance(delivery.event, DomainEvent):
+            return delivery.event
+        try:
+            event = self._event(delivery.origin, delivery.event)
+        except StoreError as error:
+            if not error.passing:
+                raise
+            logger.warning("an event cannot be read now: %s", error)
+            self._again(entry, delivery, UNTRIED_S)
+            return None
+        if event is None:
+            entry.state.done(delivery)
+            self._go_on(entry, delivery.origin)
+        else:
+            delivery.event = event
+        return event
+
+    def _settle_later(self, entry: _Entry, now: float) -> None:
+        settled_at = entry.state.settled_at
+        if settled_at is not None and not entry.settles:
+            entry.settles = True
+            self._later(settled_at - now, Settled(entry))
+
+    def _settled(self, message: Settled) -> None:
+        message.consumer.settles = False
+        if self._is_current(message.consumer):
+            self._deliver(message.consumer)
 
     def _ended(self, entry: _Entry, delivery: Delivery) -> Callable[[Any], None]:
         return lambda outcome: self._tell(Delivered(entry, delivery, outcome))
@@ -588,7 +689,7 @@ class EventConsumers(Actor):
         # Of an origin that was taken over too: another process may have taken over an older one.
         if self._living is None or entry.everywhere:
             return False
-        charge_point_id = delivery.event.charge_point_id
+        charge_point_id = delivery.charge_point_id
         if not charge_point_id:
             return False
         known, certain = entry.elsewhere, charge_point_id in entry.ours
@@ -608,7 +709,7 @@ class EventConsumers(Actor):
 
     def _again(self, entry: _Entry, delivery: Delivery, seconds: float) -> None:
         entry.state.wait(delivery, self._context.clock.monotonic() + seconds)
-        self._later(seconds, Wake(entry, delivery.event.charge_point_id))
+        self._later(seconds, Wake(entry, delivery.charge_point_id))
 
     def _is_current(self, entry: _Entry) -> bool:
         return self._entries.get(entry.state.name) is entry
@@ -628,7 +729,7 @@ class EventConsumers(Actor):
         if not self._is_current(entry):
             return
         state, context = entry.state, self._context
-        charge_point_id = delivery.event.charge_point_id
+        charge_point_id = delivery.charge_point_id
         if outcome is None:
             state.done(delivery)
             self._go_on(entry, delivery.origin)
@@ -646,7 +747,7 @@ class EventConsumers(Actor):
             name, event = state.name, delivery.event
             now = context.clock.monotonic()
             again = state.failed(delivery, now)
-            what = (name, event.id, type(event).__name__, delivery.failures, outcome.text)
+            what = (name, getattr(event, "id", ""), type(event).__name__, delivery.failures, outcome.text)
             context.log_limit.log(
                 logger,
                 logging.ERROR,
@@ -662,8 +763,9 @@ class EventConsumers(Actor):
                 self._make_dead_letter(entry, delivery, outcome.text)
 
     def _make_dead_letter(self, entry: _Entry, delivery: Delivery, why: str) -> None:
-        self._context.observer.count("event_dead_letter", delivery.event.charge_point_id)
-        receipt = self._log.set_aside(entry.state.name, delivery.event, why)
+        self._context.observer.count("event_dead_letter", delivery.charge_point_id)
+        # It was handed out, so it was made.
+        receipt = self._log.set_aside(entry.state.name, cast("DomainEvent", delivery.event), why)
         receipt.then(lambda error: self._tell(SetAside(entry, delivery, error)))
 
     def _set_aside(self, message: SetAside) -> None:
