@@ -232,3 +232,65 @@ class ConsumerMachine(RuleBasedStateMachine):
 
 
 TestConsumer = ConsumerMachine.TestCase
+
+
+def correct(one, number, transaction, charge_point_id="CP1", settled_at=0.0):
+    made = event(charge_point_id)
+    one.add(OWN, number, made.at, made, corrects=transaction, settled_at=settled_at)
+
+
+def test_corrections_of_a_transaction_that_follow_each_other_are_told_as_one():
+    one = consumer()
+    for number in (1, 2, 3):
+        correct(one, number, 7)
+    (told,) = one.due(0.0)
+    assert (told.number, one.position(OWN), len(one)) == (3, 2, 1)
+    correct(one, 4, 7)
+    one.done(told)
+    (later,) = one.due(0.0)
+    assert later.number == 4
+    one.done(later)
+    assert (one.position(OWN), one.taken) == (4, 4)
+
+
+def test_corrections_of_two_transactions_are_told_apart():
+    one = consumer()
+    for number, transaction in enumerate((7, 8, 7), 1):
+        correct(one, number, transaction)
+    told = []
+    for _ in range(3):
+        (delivery,) = one.due(0.0)
+        told.append((delivery.number, delivery.corrects))
+        one.done(delivery)
+    assert told == [(1, 7), (2, 8), (3, 7)]
+
+
+def test_a_correction_waits_for_others_until_it_has_settled():
+    one = consumer()
+    correct(one, 1, 7, settled_at=5.0)
+    assert (list(one.due(4.0)), one.settled_at) == ([], 5.0)
+    correct(one, 2, 7, settled_at=9.0)
+    assert one.settled_at == 5.0
+    (told,) = one.due(5.0)
+    assert (told.number, one.settled_at) == (2, None)
+
+
+def test_a_correction_with_another_event_behind_it_does_not_wait():
+    one = consumer()
+    correct(one, 1, 7, settled_at=5.0)
+    assert list(one.due(0.0)) == []
+    add(one, OWN, 2, "CP1")
+    (told,) = one.due(0.0)
+    assert (told.number, one.settled_at) == (1, None)
+
+
+def test_a_correction_that_failed_and_is_told_with_a_later_one_keeps_its_failures():
+    one = consumer()
+    correct(one, 1, 7)
+    (first,) = one.due(0.0)
+    assert one.failed(first, 0.0)
+    correct(one, 2, 7)
+    assert list(one.due(0.0)) == []
+    one.wake("CP1")
+    (again,) = one.due(DELAY_S)
+    assert (again.number, again.failures) == (2, 1)
