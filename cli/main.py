@@ -70,6 +70,10 @@ COMMANDS = {
     "top": ("top:top", "Show what keeps a server busy: rates, charge points, inboxes, slow handlers."),
     "transactions": ("transactions:transactions", "Show, export and close transactions."),
     "tree": ("supervision:tree", "Show the supervision tree: states, restarts, inboxes, last crashes."),
+    "upgrade-store": (
+        "upgrade_store:upgrade_store",
+        "Bring a store up to date, and take away what is not needed.",
+    ),
     "variables": ("variables:variables", "Show, refresh, read and set the variables of a charge point."),
 }
 """Module and attribute of each command of ours, and its line in the list of commands; one without a line is hidden."""

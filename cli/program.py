@@ -154,7 +154,7 @@ class Program:
             self._system.stop()
             self._signals.stopped()
         if failure is not None:
-            logger.critical("the root supervisor gave up: %s", failure)
+            logger.critical("the system cannot go on: %s", failure)
             return FAILED
         logger.info("stopped")
         return 0

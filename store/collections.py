@@ -8,6 +8,7 @@ for every process, read by sessions without waiting, changed one at a time.
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -42,8 +43,13 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=msgspec.Struct)
 
+logger = logging.getLogger(__name__)
+
 BETWEEN = "\x1f"
 """Character between text and type in the key of a tag."""
+
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Collection(Generic[R]):
@@ -70,6 +76,8 @@ class Collection(Generic[R]):
         self.by_charge_point: dict[str, dict[str, None]] = {}
         """Keys of the records by charge point, where the kind has one; only this class changes it."""
         self._watchers: list[Callable[[R], object]] = []
+        # By key: members of records that this program does not know, written by a newer one; kept at each change.
+        self._unknown: dict[str, list[bytes]] = {}
 
     def watch(self, entered: Callable[[R], object]) -> Callable[[], None]:
         """Call `entered` with each record that is entered from now on, in place of another one or not.
@@ -80,10 +88,26 @@ class Collection(Generic[R]):
         return partial(self._watchers.remove, entered)
 
     def load(self, rows: Iterable[tuple[str, bytes | str]]) -> None:
-        """Load persisted records, as (key, JSON)."""
-        decode = msgspec.json.Decoder(self._kind).decode
+        """Load persisted records, as (key, JSON). One that this program cannot read is left as it is, and logged."""
+        decode, known = (
+            msgspec.json.Decoder(self._kind).decode,
+            frozenset(self._kind.__struct_encode_fields__),
+        )
         for key, data in rows:
-            self._enter(key, decode(data))
+            try:
+                record, members = decode(data), _members(data)
+            except msgspec.DecodeError as error:
+                logger.error("%s %s cannot be read, and is left as it is: %s", self.name, key, error)  # noqa: TRY400
+                continue
+            if len(members) > len(known) or not members.keys() <= known:
+                self._unknown[key] = [
+                    msgspec.json.encode(name) + b":" + bytes(value)
+                    for name, value in members.items()
+                    if name not in known
+                ]
+            elif self._unknown:
+                self._unknown.pop(key, None)
+            self._enter(key, record)
 
     def key_of(self, data: bytes | str) -> str:
         """Return the key of a persisted record (JSON). Raises ValueError for JSON of anything else."""
@@ -112,6 +136,9 @@ class Collection(Generic[R]):
         """
         key = self._key_of(record)
         data = msgspec.json.encode(record)
+        unknown = self._unknown.get(key)
+        if unknown:
+            data = b",".join([data[:-1], *unknown]) + b"}"
         receipt = self._persist(self.name, key, data, *(() if event is None else (event,)))
         if receipt.error is None:
             self._enter(key, record)
@@ -136,6 +163,7 @@ class Collection(Generic[R]):
         return list(self._records)
 
     def _leave(self, key: str) -> None:
+        self._unknown.pop(key, None)
         record = self._records.pop(key, None)
         if record is not None and self._indexed:
             keys = self.by_charge_point[record.charge_point_id]  # type: ignore[attr-defined]

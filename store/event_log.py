@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..protocol.events import DomainEvent
     from .records import Event, Transaction
     from .rows import Row
-    from .store import Receipt
+    from .store import LoggedEvent, Receipt
     from .writer import Writer
 
 PRUNED_AT_ONCE = 500
@@ -428,9 +428,21 @@ class EventLog:
 
     def set_aside(self, consumer: str, event: DomainEvent, why: str) -> Receipt:
         """Keep an event that a consumer could not take."""
-        kind, data = type(event).__name__, json_text(encoded(event).encode("utf-8", "backslashreplace"))
-        values = row(consumer, event.id, event.charge_point_id, kind, text(_now()), why, data)
-        return self._writer.append(Kind.EVENT_DEAD_LETTER, values)
+        kind = type(event).__name__
+        return self._letter(consumer, event.id, event.charge_point_id, kind, encoded(event), why)
+
+    def set_aside_unknown(self, consumer: str, origin: str, logged: LoggedEvent, why: str) -> Receipt:
+        """Keep an event of a kind that this program does not know, for a newer one."""
+        id_ = f"{origin}:{logged.number}"
+        return self._letter(consumer, id_, logged.charge_point_id, logged.kind, logged.data, why)
+
+    def _letter(
+        self, consumer: str, id_: str, charge_point_id: str, kind: str, data: str, why: str
+    ) -> Receipt:
+        written = json_text(data.encode("utf-8", "backslashreplace"))
+        return self._writer.append(
+            Kind.EVENT_DEAD_LETTER, row(consumer, id_, charge_point_id, kind, text(_now()), why, written)
+        )
 
     def dead_letters(self, *, after: int = 0, limit: int = 1000) -> Sequence[EventDeadLetter]:
         """Return dead letters of events, oldest first, with numbers above `after`; switches greenlets."""

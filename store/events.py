@@ -114,8 +114,11 @@ class Logged(NamedTuple):
 
 def decoded(kind: str, data: str) -> DomainEvent:
     """Decode the JSON of an event of a kind. Raises ValueError for data that is none."""
+    decode = DECODERS.get(kind)
+    if decode is None:
+        raise ValueError(f"this chargehand knows no event {kind}")
     try:
-        return DECODERS[kind](data)
+        return decode(data)
     except (msgspec.DecodeError, UnicodeError):
         # Lone surrogates, which msgspec does not read.
         try:

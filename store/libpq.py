@@ -31,7 +31,7 @@ CONNECT_S = 3
 """Seconds that an address has to answer, unless the URL says `connect_timeout`."""
 
 DEFAULTS: dict[str, Any] = {
-    "application_name": "chargehand",
+    "application_name": "chargehand-store",
     "target_session_attrs": "read-write",
     "keepalives_idle": 5,
     "keepalives_interval": 2,

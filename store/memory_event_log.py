@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from ..protocol.events import DomainEvent
     from .records import Transaction
+    from .store import LoggedEvent
 
 PERSISTED = Receipt(done=True)
 DEAD_LETTERS = 10_000
@@ -55,6 +56,11 @@ class HeldEvent(NamedTuple):
     def transaction_id(self) -> int | None:
         """Id of its transaction, if it is of one."""
         return self.held.id if self.kind in _MAKERS else None
+
+    @property
+    def data(self) -> str:
+        """Nothing: the event itself is held."""
+        return ""
 
     def event(self, origin: str) -> DomainEvent:
         """Make the event."""
@@ -191,6 +197,16 @@ class MemoryEventLog:
                 encoded(event),
             )
         )
+        return PERSISTED
+
+    def set_aside_unknown(
+        self,
+        consumer: str,  # noqa: ARG002 - as a store has it
+        origin: str,  # noqa: ARG002
+        logged: LoggedEvent,  # noqa: ARG002
+        why: str,  # noqa: ARG002
+    ) -> Receipt:
+        """Do nothing: no other program has written here."""
         return PERSISTED
 
     def dead_letters(self, *, after: int = 0, limit: int = 1000) -> Sequence[EventDeadLetter]:

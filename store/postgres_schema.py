@@ -1,23 +1,38 @@
 """Tables of the PostgreSQL store, by version: making them, and bringing older ones up to date.
 
-They lie in a schema of their own. A step is never changed once it was released; a new one is added behind it.
+They lie in a schema of their own. A step is never changed once it was released; a new one is added behind it, and only
+adds something: `format.py`. A program that uses the store has the lock of its format: so it is known which live.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from .format import Removal, check_format, check_removal
 from .libpq import read, run
 from .store import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from psycopg.pq.abc import PGconn
+
+logger = logging.getLogger(__name__)
 
 SCHEMA = "chargehand"
 
 LOCK = 0x43_48_41_52_47_45
 """Advisory lock of the process that makes the tables; the next number is the lock for changes of collections."""
 COLLECTIONS_LOCK = LOCK + 1
+FORMATS_LOCK = 0x43_48_46_4D
+"""First number of the advisory locks that programs share while they use the store; the second is what they know."""
+
+OLD_APPLICATION = "chargehand"
+"""Name that programs from before `RULED` give their connections; that of others is another one."""
+
+ENDING_S, ENDING_LOOKS = 1.0, 10
+"""Seconds that connections of programs have to end which have just stopped, and looks within them."""
 
 LOCK_S = 60
 """Seconds to wait for another process that makes the tables."""
@@ -181,13 +196,22 @@ STEPS: tuple[str, ...] = (
     """
     ALTER TABLE transactions ADD COLUMN costs text;
     """,
+    # From here on a store tells which programs may use it: those that know so many steps.
+    """
+    INSERT INTO ids (name, next) VALUES ('needs', 12);
+    """,
 )
+
+RULED = 12
+"""Number of the first step behind which all only add something."""
+REMOVALS: tuple[Removal, ...] = ()
+"""Removals, in order: never a part of a step, which happens while other programs use the store."""
 
 
 def bring_up_to_date(connection: PGconn, where: str) -> None:
     """Make a new connection ready, and the tables where they are missing or older: one process at a time does.
 
-    Raises `StoreError` for tables that a newer program has made, and `QueryFailed`.
+    Raises `StoreError` for tables that this program must not use, and `QueryFailed`.
     """
     if connection.parameter_status(b"server_encoding") != b"UTF8":
         raise StoreError(f"{where}: the database must have the encoding UTF8")
@@ -201,8 +225,9 @@ def bring_up_to_date(connection: PGconn, where: str) -> None:
         b"SELECT set_config('synchronous_commit', 'on', false) "
         b"WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')",
     )
-    if _version(connection, where) < len(STEPS):
+    if version_of(connection) < len(STEPS):
         _make(connection, where)
+    _join(connection, where)
     # A transaction whose process is gone, with its machine or its network, ends likewise: others wait for it.
     run(
         connection,
@@ -211,22 +236,105 @@ def bring_up_to_date(connection: PGconn, where: str) -> None:
     )
 
 
-def _version(connection: PGconn, where: str) -> int:
+def version_of(connection: PGconn) -> int:
+    """Return the number of steps that made the tables; 0 if there are none."""
     # Asked of the catalogue's rows: to_regclass may remember that there was none.
     there = f"SELECT 1 FROM pg_tables WHERE schemaname = '{SCHEMA}' AND tablename = 'version'"  # noqa: S608 - constants
     if read(connection, there, []) == []:
         return 0
     ((version,),) = read(connection, f"SELECT max(number) FROM {SCHEMA}.version", [])  # noqa: S608 - a constant
-    if version is not None and version > len(STEPS):
-        raise StoreError(
-            f"{where} was written by a newer chargehand (tables {version}, this one knows {len(STEPS)})"
-        )
     return version or 0
+
+
+def _join(connection: PGconn, where: str) -> None:
+    """Tell that a program of this format uses the store from now on, as long as its connection lives.
+
+    Raises `StoreError` if it must not. Who makes or removes something has the lock alone: so both see each other.
+    """
+    run(
+        connection,
+        f"BEGIN; SELECT pg_advisory_xact_lock_shared({LOCK}); "
+        f"SELECT pg_advisory_lock_shared({FORMATS_LOCK}, {len(STEPS)})".encode(),
+    )
+    version = version_of(connection)
+    needs = needs_of(connection, version)
+    run(connection, b"COMMIT")
+    if check_format(where, version, needs, len(STEPS)):
+        logger.warning(
+            "%s has tables %d, of a newer chargehand; this one knows %d, and leaves alone what it does not know",
+            where,
+            version,
+            len(STEPS),
+        )
+
+
+def needs_of(connection: PGconn, version: int) -> int:
+    """Return how many steps a program must know to use the store; 0 if the store does not tell."""
+    if version < RULED:
+        return 0
+    found = read(connection, f"SELECT next FROM {SCHEMA}.ids WHERE name = 'needs'", [])  # noqa: S608 - a constant
+    return int(found[0][0]) if found else 0
+
+
+def living_formats(connection: PGconn) -> list[int]:
+    """Return the formats that other programs know which use the store now, each once."""
+    query = (
+        "SELECT DISTINCT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 "  # noqa: S608
+        f"AND classid = {FORMATS_LOCK} AND pid <> pg_backend_pid() "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    return sorted(int(row[0]) for row in read(connection, query, []))
+
+
+def take_away(connection: PGconn, removals: Sequence[Removal] = REMOVALS) -> list[str]:
+    """Carry out the removals that are due; return what is gone.
+
+    Raises `StoreError` while a program lives that needs what is to be removed, and `QueryFailed`.
+    """
+    done = []
+    for removal in removals:
+        run(connection, f"BEGIN; SELECT pg_advisory_xact_lock({LOCK})".encode())
+        try:
+            if removal.needs > needs_of(connection, version_of(connection)):
+                check_removal(removal, living_formats(connection))
+                run(
+                    connection,
+                    f"{removal.statements}; UPDATE ids SET next = {removal.needs} WHERE name = 'needs'".encode(),  # noqa: S608
+                )
+                done.append(removal.what)
+        except StoreError:
+            run(connection, b"ROLLBACK")
+            raise
+        run(connection, b"COMMIT")
+    return done
+
+
+def _check_old_programs(connection: PGconn, where: str) -> None:
+    """Raise `StoreError` while programs use the store that tell no format: what they would do to it is not known."""
+    query = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "  # noqa: S608 - constants
+        f"AND application_name = '{OLD_APPLICATION}' AND pid <> pg_backend_pid()"
+    )
+    for _ in range(ENDING_LOOKS):
+        ((count,),) = read(connection, query, [])
+        if not count:
+            return
+        run(connection, f"SELECT pg_sleep({ENDING_S / ENDING_LOOKS})".encode())
+    raise StoreError(
+        f"{where} is in use by an older chargehand ({count} connections), which cannot use it beside this one: "
+        "stop all nodes first"
+    )
 
 
 def _make(connection: PGconn, where: str) -> None:
     run(connection, f"BEGIN; SELECT pg_advisory_xact_lock({LOCK})".encode())
-    version = _version(connection, where)  # another process may have been first
+    version = version_of(connection)  # another process may have been first
+    if 0 < version < RULED:
+        try:
+            _check_old_programs(connection, where)
+        except StoreError:
+            run(connection, b"ROLLBACK")
+            raise
     if version == 0:
         # CREATE SCHEMA asks for a right that the owner of a given schema need not have.
         if read(connection, f"SELECT 1 FROM pg_namespace WHERE nspname = '{SCHEMA}'", []) == []:  # noqa: S608

@@ -1,18 +1,25 @@
 """Tables of the SQLite store, by version: making them, and bringing older ones up to date.
 
-A step is never changed once it was released; a new one is added behind it.
+A step is never changed once it was released; a new one is added behind it, and only adds something: `format.py`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import sqlite3
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from .format import Removal, check_format
 from .records import OverFact
 from .rows import flags_text, reading_time, time
-from .store import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+logger = logging.getLogger(__name__)
 
 STEPS: tuple[str, ...] = (
     # Whole numbers that a charge point sends have no type: one over 64 bits is kept as its digits, where a column of
@@ -170,10 +177,41 @@ STEPS: tuple[str, ...] = (
     """
     ALTER TABLE transactions ADD COLUMN costs TEXT;
     """,
+    # From here on a store tells which programs may use it: those that know so many steps.
+    """
+    INSERT INTO ids (name, next) VALUES ('needs', 13);
+    """,
 )
+
+RULED = 13
+"""Number of the first step behind which all only add something."""
+REMOVALS: tuple[Removal, ...] = ()
+"""Removals, in order: never a part of a step, which happens while other programs use the store."""
 
 ORPHAN = "orphan: "
 """Beginning of the flag with which 0.1.0 marked a transaction."""
+
+
+def needs_of(connection: sqlite3.Connection, version: int) -> int:
+    """Return how many steps a program must know to write a file; 0 if the file does not tell."""
+    if version < RULED:
+        return 0
+    found = connection.execute("SELECT next FROM ids WHERE name = 'needs'").fetchone()
+    return found[0] if found else 0
+
+
+def take_away(connection: sqlite3.Connection, removals: Sequence[Removal] = REMOVALS) -> list[str]:
+    """Carry out the removals that are due in a file that nobody else uses; return what is gone."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    done, needs = [], needs_of(connection, version)
+    for removal in removals:
+        if removal.needs > needs:
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {removal.statements}; "  # noqa: S608 - constants
+                f"UPDATE ids SET next = {removal.needs} WHERE name = 'needs'; COMMIT;"
+            )
+            done.append(removal.what)
+    return done
 
 
 def _flags(flags: str) -> list[str]:
@@ -199,12 +237,19 @@ def over_fact(charge_point: str, connector: int | str, start_received_at: str, f
 
 
 def bring_up_to_date(connection: sqlite3.Connection, path: str, newest: int = len(STEPS)) -> None:
-    """Make the tables, or make them newer. Raises `StoreError` for a file that a newer program has written."""
+    """Make the tables, or make them newer; leave a file of a newer program as it is, if that allows it.
+
+    Raises `StoreError` for one that this program must not write.
+    """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(STEPS):
-        raise StoreError(
-            f"{path} was written by a newer chargehand (tables {version}, this one knows {len(STEPS)})"
+    if check_format(path, version, needs_of(connection, version), len(STEPS)):
+        logger.warning(
+            "%s has tables %d, of a newer chargehand; this one knows %d, and leaves alone what it does not know",
+            path,
+            version,
+            len(STEPS),
         )
+        return
     connection.create_function(
         "reading_time", 1, lambda data: reading_time(str(data).encode()), deterministic=True
     )

@@ -144,6 +144,10 @@ class LoggedEvent(Protocol):
         """Id of the transaction that it is of."""
 
     @property
+    def data(self) -> str:
+        """JSON of the event, or "" for one that is made of its record."""
+
+    @property
     def logged_at(self) -> datetime:
         """Time when it was logged."""
 
@@ -205,6 +209,9 @@ class EventLogView(Protocol):
 
     def set_aside(self, consumer: str, event: DomainEvent, why: str) -> Receipt:
         """Keep an event that a consumer could not take, as a dead letter."""
+
+    def set_aside_unknown(self, consumer: str, origin: str, logged: LoggedEvent, why: str) -> Receipt:
+        """Keep an event of a kind that this program does not know, as a dead letter for a newer one."""
 
     def dead_letters(self, *, after: int = 0, limit: int = 1000) -> Sequence[EventDeadLetter]:
         """Return dead letters of events, oldest first, with numbers above `after`; may switch greenlets."""

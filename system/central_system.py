@@ -98,7 +98,7 @@ class ActorNotFound(ChargehandError, LookupError):
 
 
 class SystemFailed(ChargehandError):
-    """The root supervisor gave up, and the system has stopped."""
+    """The root supervisor gave up, or the system may not run beside others, and has stopped."""
 
 
 class CentralSystem(PluginSystem):
@@ -298,6 +298,11 @@ class CentralSystem(PluginSystem):
         root.watch = None
         self._note_stopped()
 
+    def fail(self, why: str) -> None:
+        """Have `wait` raise `SystemFailed`, which stops the system: it cannot go on."""
+        self._failure = ChargehandError(why)
+        self._note_stopped()
+
     def _note_stopped(self) -> None:
         self._has_stopped = True
         waiters, self._waiters = self._waiters, []
@@ -307,7 +312,7 @@ class CentralSystem(PluginSystem):
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the system has stopped, in any greenlet or native thread; return false after `timeout_s`.
 
-        Raises `SystemFailed`, to all callers, if the root supervisor gave up.
+        Raises `SystemFailed`, to all callers, if the root supervisor gave up, or the system cannot go on.
         """
         if not wait_until(lambda: self._has_stopped, self._waiters, timeout_s):
             return False

@@ -24,7 +24,7 @@ from ..actors.runtime.actor import Actor
 from ..actors.runtime.failure import Failure
 from ..protocol.events import DomainEvent, EventsDropped
 from ..protocol.log_fields import about
-from ..store.events import CORRECTED, DURABLE, decoded
+from ..store.events import CORRECTED, DURABLE, EVENTS, decoded
 from ..store.store import StoreError
 from .by_hand import DeadLetterNotFound
 from .consumer import UNREAD, Consumer
@@ -537,7 +537,7 @@ class EventConsumers(Actor):
                     if logged.kind in wanted:
                         self._add(state, origin, logged)
                     else:
-                        state.skip(origin, logged.number)
+                        self._skip(state, origin, logged)
                 if len(rows) < READ_AT_ONCE:
                     state.read_to(origin, None)
                     if origin != self._log.number:
@@ -572,9 +572,19 @@ class EventConsumers(Actor):
                 if logged.kind in wanted:
                     self._add(state, origin, logged)
                 else:
-                    state.skip(origin, logged.number)
+                    self._skip(state, origin, logged)
         self._deliver(entry)
         self._store_later()
+
+    def _skip(self, state: Consumer, origin: int, logged: LoggedEvent) -> None:
+        """Pass over an event that a consumer does not want; one that only a newer program knows stays for that."""
+        if logged.kind not in EVENTS and origin != self._log.number:
+            name = self._names.get(origin, "")
+            self._context.observer.count("event_dead_letter", logged.charge_point_id)
+            why = f"a newer chargehand has logged it, and this one knows no event {logged.kind}"
+            logger.warning("event %s:%d is a dead letter for %s: %s", name, logged.number, state.name, why)
+            self._log.set_aside_unknown(state.name, name, logged, why)
+        state.skip(origin, logged.number)
 
     def _dropped(self, state: Consumer, origin: int, after: int) -> None:
         """Tell a consumer that was behind the retention what is gone."""
@@ -811,7 +821,12 @@ class EventConsumers(Actor):
                 why = outcome.text if type(outcome) is Failure else outcome.why
                 told.set_exception(EventNotDelivered(f"{letter.consumer} does not take it: {why}"))
 
-        entry.target.deliver(decoded(letter.kind, letter.data), ended)
+        try:
+            event = decoded(letter.kind, letter.data)
+        except ValueError as error:
+            told.set_exception(EventNotDelivered(f"{letter.consumer} is not told: {error}"))
+            return
+        entry.target.deliver(event, ended)
 
     # -- Positions, and retention --------------------------------------------------------------------
 

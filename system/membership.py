@@ -44,7 +44,7 @@ class Membership:
 
     `adopt` continues a command of a dead node, `cancel` cancels one that waits here, and `spooled_elsewhere` is called
     for charge points whose messages another node has spooled. `moved` is called for each that connects
-    here, with `here`, and that leaves.
+    here, with `here`, and that leaves; `refused` if this node may not join those that live.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Membership:
         cancel: Callable[[Ticket[Any]], None],
         spooled_elsewhere: Callable[[str], None],
         moved: Callable[..., None],
+        refused: Callable[[str], None],
         versions: Mapping[str, Version],
     ) -> None:
         self._clock = timers.clock
@@ -77,6 +78,7 @@ class Membership:
         self._cancel = cancel
         self._spooled_elsewhere = spooled_elsewhere
         self._moved = moved
+        self._refused = refused
         self.cluster = Cluster(coordinator, timers, store, self, versions)
 
     # -- For the gatekeeper ------------------------------------------------------------------------
@@ -195,6 +197,10 @@ class Membership:
             self._router.publish(NodeJoined(at=at, node=node))
         for node in left:
             self._router.publish(NodeLeft(at=at, node=node))
+
+    def refused(self, why: str) -> None:
+        """Stop the system: another node lives that this one cannot speak with."""
+        self._refused(why)
 
     def listen(self, kind: type[DomainEvent], listener: Callable[[DomainEvent], None]) -> None:
         """Tell a listener of live events of a kind from now on."""

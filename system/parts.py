@@ -225,6 +225,7 @@ class Parts:
                 cancel=self._cancel,
                 spooled_elsewhere=self._spooled_elsewhere,
                 moved=self._moved,
+                refused=self._system.fail,
                 versions=self._versions,
             )
 

@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -84,6 +85,11 @@ class Process:
                 raise NotHere(f"{self.name} did not start:\n{self._output.read_text()[-2000:]}")
             gevent.sleep(0.05)
 
+    def start_with(self, python: str, module: str) -> None:
+        """Start the process with another Python, and what that has installed as `module`."""
+        self._command[0], self._command[2] = python, module
+        self.start()
+
     @property
     def pid(self) -> int:
         """Process id, while it runs."""
@@ -114,7 +120,8 @@ def listens(port: int) -> bool:
 class Deployment:
     """All processes of the run. Use it as a context manager. Raises `NotHere` if a program is not installed."""
 
-    def __init__(self, folder: Path, store: str) -> None:
+    def __init__(self, folder: Path, store: str, python: str = sys.executable) -> None:
+        self._python = python  # of nodes and plugin hosts, until they are upgraded
         redis = shutil.which("redis-server")
         if redis is None:
             raise NotHere("there is no redis-server (Debian: apt install redis-server)")
@@ -135,7 +142,7 @@ class Deployment:
     def _node(self, number: int, folder: Path, config: Path, store: str) -> Process:
         port, http = self.ports[number], self.http[number]
         command = [
-            *(sys.executable, "-m", "chargehand", "serve", "--config", str(config), "--store", store),
+            *(self._python, "-m", "chargehand", "serve", "--config", str(config), "--store", store),
             *("--transport", "reactor", "--port", str(port), "--http-port", str(http)),
             *("--data", str(folder / f"data{number}")),
         ]
@@ -143,7 +150,7 @@ class Deployment:
 
     def _plugin_host(self, number: int, folder: Path, config: Path) -> Process:
         command = [
-            sys.executable,
+            self._python,
             "-m",
             "chargehand",
             "plugin-host",
@@ -195,6 +202,13 @@ class Deployment:
         return [
             (process.name, process.kill, process.start)
             for process in (self.plugin_hosts[0], self.nodes[0], self.redis)
+        ]
+
+    def upgraded(self, module: str) -> list[tuple[str, Callable[[], None], Callable[[], None]]]:
+        """List what is upgraded to this Python's `module`, in turn: name, functions that stop and start it."""
+        return [
+            (process.name, process.stop, partial(process.start_with, sys.executable, module))
+            for process in (*self.nodes, *self.plugin_hosts)
         ]
 
     def stop_nodes(self) -> None:

@@ -196,6 +196,9 @@ class Client(PluginSystem):
         """Handle the end of another node's lease: messages sent to it may be lost."""
         self._forwarded.lost(node)
 
+    def refused(self, why: str) -> None:
+        """Handle that no node can be asked: the coordinator has logged why, and every command ends with it."""
+
     def lease_changed(self, *, held: bool) -> None:
         """Ours was lost, or is there (again). Nothing is claimed here."""
         if held:

@@ -91,6 +91,9 @@ class ClusterHost(EventSource, Protocol):
     def ended(self, ticket: Ticket[Any], *, elsewhere: bool) -> None:
         """Tell those who want to know that a forwarded ticket has its end; `elsewhere` if its node says so."""
 
+    def refused(self, why: str) -> None:
+        """Stop: this node may not join those that live."""
+
     def nodes_changed(self, joined: Iterable[str], left: Iterable[str]) -> None:
         """Tell those who want to know which other nodes have come and gone."""
 
@@ -288,6 +291,10 @@ class Cluster:
         self.forwarded.lost(node)
         self.hosted.lost(node)
         self.live_events.lost(node)
+
+    def refused(self, why: str) -> None:
+        """Handle that this node may not join those that live."""
+        self._here.refused(why)
 
     def lease_changed(self, *, held: bool) -> None:
         """Handle the loss of this node's lease, or its return."""

@@ -24,6 +24,13 @@ DRIFT_S = 0.1
 """Seconds by which the coordinator lets a lease last longer than its node does: clocks differ in speed."""
 MESSAGE_BYTES = 262_144
 """The longest message to another node."""
+LINK, OLDEST_LINK = 1, 1
+"""Newest and oldest version of what nodes say to one another that this program speaks.
+
+A message, a member of one, or a key in Redis that is new needs no other version: nodes that do not know it ignore it.
+What means something else than before, or is said no more, needs the next one; the version before is spoken until no
+release without the next one is supported. 0 is that of programs that do not tell theirs, as 0.1.0.
+"""
 CLIENT = "client-"
 """Prefix of the names of processes that hold no charge point and have no HTTP API."""
 
@@ -78,6 +85,9 @@ class CoordinatorListener(Protocol):
         Called for each node that a message was sent to, or that is the `previous` of a claim, even if it never was
         among `nodes`. May be called twice.
         """
+
+    def refused(self, why: str) -> None:
+        """Handle that this node can never have a lease while another one lives: they do not speak one link."""
 
     def lease_changed(self, *, held: bool) -> None:
         """Handle that our own lease was lost, or is held (again).

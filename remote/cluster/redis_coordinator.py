@@ -17,7 +17,16 @@ import gevent
 from ..redis.address import RedisAway
 from ..redis.link import Link, RedisCommandRefused
 from . import scripts
-from .coordinator import DRIFT_S, LEASE_S, MESSAGE_BYTES, Claim, CoordinatorUnavailable, Verified
+from .coordinator import (
+    DRIFT_S,
+    LEASE_S,
+    LINK,
+    MESSAGE_BYTES,
+    OLDEST_LINK,
+    Claim,
+    CoordinatorUnavailable,
+    Verified,
+)
 from .lease import CHUNK, Lease, Renewal, chunks
 from .seal import SEAL_BYTES, Seal, SealBroken
 
@@ -62,9 +71,11 @@ class RedisCoordinator:
         stream_limit: int = STREAM_LIMIT,
         lease_s: float = LEASE_S,
         secret: str = "",
+        links: tuple[int, int] = (LINK, OLDEST_LINK),
     ) -> None:
         self.node = node
         self._seal = Seal(secret, node)
+        self._links = links
         self._clock = clock
         self._warn_at = -math.inf
         self._not_taken = 0
@@ -221,7 +232,7 @@ class RedisCoordinator:
             return
         sent_at, acks = self.lease.sending()
         pairs = chain.from_iterable(acks.items())
-        result = self._run(scripts.RENEW, self.lease.seen, self._read, CHUNK, *pairs)
+        result = self._run(scripts.RENEW, self.lease.seen, self._read, CHUNK, *self._links, *pairs)
         result.rawlink(lambda result: self._renewed(sent_at, result))
 
     def _renewed(self, sent_at: float, result: AsyncResult[Any]) -> None:
@@ -230,8 +241,11 @@ class RedisCoordinator:
             if isinstance(error, RedisCommandRefused):
                 self._refuse(str(error))
             return
-        self._refused = ""
         answer: Any = result.value
+        if answer[:1] == [b"refused"]:
+            self._refuse_link(*answer[1:])
+            return
+        self._refused = ""
         with contextlib.suppress(RedisAway):  # the next connection renews
             with self._commands.reading():
                 renewal = _renewal(answer)
@@ -244,6 +258,17 @@ class RedisCoordinator:
         elif why != self._refused:
             self._refused = why
             logger.error("%s refuses the lease of %s: %s", self._prefix, self.node, why)
+
+    def _refuse_link(self, node: bytes, told: bytes) -> None:
+        newest, oldest = self._links
+        its = f"link {told.decode(errors='replace')}" if told else "the link of an older chargehand"
+        why = (
+            f"node {node.decode(errors='replace')} speaks {its}, and this one link {newest} (oldest {oldest}): "
+            "stop the nodes of the other version first"
+        )
+        self._refuse(why)
+        if self._listener is not None:
+            self._listener.refused(why)
 
     # -- Messages to this node -------------------------------------------------------------------
 

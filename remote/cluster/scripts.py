@@ -7,6 +7,7 @@ Keys, all behind the prefix:
 - `nodes`: a sorted set of the nodes by the end of their lease, in milliseconds of Redis's time;
 - `fences:<node>`: a sorted set of charge points by the epoch that fenced this node;
 - `doubt:<charge point>`: exists for as long as a fenced node may not know that it was fenced;
+- `links`: a hash from node to the versions of the link that it speaks: "newest oldest";
 - `in:<node>`: the stream of the messages to a node;
 - `born`: this run of Redis, and its first sight. A Redis that has lost its data, or a replica that became master,
   is another run: leases that it does not know may still be held, so for the length of a lease all claims must wait.
@@ -68,7 +69,18 @@ RENEW = (
     + """
 local seen, read, chunk = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
 local fences, inbox, nodes = prefix .. ':fences:' .. me, prefix .. ':in:' .. me, prefix .. ':nodes'
-for at = 10, #ARGV, 2 do
+local links, newest, oldest = prefix .. ':links', tonumber(ARGV[10]), tonumber(ARGV[11])
+if left(me) == 0 then
+  for _, node in ipairs(redis.call('ZRANGEBYSCORE', nodes, '(' .. whole(now), '+inf')) do
+    local told = redis.call('HGET', links, node) or ''
+    local its_newest, its_oldest = string.match(told, '^(%d+) (%d+)')
+    if node ~= me and (tonumber(its_newest or 0) < oldest or newest < tonumber(its_oldest or 0)) then
+      return {'refused', node, told}
+    end
+  end
+end
+redis.call('HSET', links, me, ARGV[10] .. ' ' .. ARGV[11])
+for at = 12, #ARGV, 2 do
   local epoch = redis.call('ZSCORE', fences, ARGV[at])
   if epoch and tonumber(epoch) <= tonumber(ARGV[at + 1]) then redis.call('ZREM', fences, ARGV[at]) end
 end
@@ -78,7 +90,11 @@ end
 local run, young = born()
 local lapsed = left(me) == 0 and 1 or 0
 redis.call('ZADD', nodes, whole(now + lease_ms + drift_ms), me)
+for _, node in ipairs(redis.call('ZRANGEBYSCORE', nodes, '-inf', whole(now))) do
+  redis.call('HDEL', links, node)
+end
 redis.call('ZREMRANGEBYSCORE', nodes, '-inf', whole(now))
+redis.call('PEXPIRE', links, whole(2 * (lease_ms + drift_ms)))
 redis.call('PEXPIRE', nodes, whole(2 * (lease_ms + drift_ms)))
 redis.call('XTRIM', inbox, 'MINID', read)
 return {
@@ -87,7 +103,9 @@ return {
 }
 """
 )
-"""Hold the lease: ARGV 7.. is the highest epoch seen, the last entry read, the most fences, and fences taken."""
+"""Hold the lease. ARGV 7.. are the highest epoch seen, the last entry read, and the most fences; the newest and the
+oldest version of the link that this node speaks; and the fences taken. A node that has
+no lease is refused one while another node lives that it cannot speak with."""
 
 CLAIM = (
     PRELUDE
@@ -177,6 +195,7 @@ STOP = (
     PRELUDE
     + """
 redis.call('ZREM', prefix .. ':nodes', me)
+redis.call('HDEL', prefix .. ':links', me)
 redis.call('DEL', prefix .. ':in:' .. me, prefix .. ':fences:' .. me)
 """
 )

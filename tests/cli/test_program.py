@@ -202,7 +202,7 @@ def test_a_signal_while_it_starts_stops_it_in_order(serve_process):
 def test_it_ends_with_status_one_when_the_root_gives_up(serve_process):
     running = serve_process("--plugin", "shop:Fatal", **FILES)
     assert running.ended() == 1
-    assert "the root supervisor gave up" in running.output
+    assert "the system cannot go on" in running.output
     assert not (running.data / "run.json").exists()
 
 

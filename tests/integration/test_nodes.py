@@ -13,7 +13,8 @@ NODES = Path(__file__).parents[2] / "bench" / "nodes"
 LIMIT_S = 150.0
 
 
-def test_nothing_is_lost_or_doubled_when_a_worker_a_node_and_redis_are_killed() -> None:
+def figures_of(*options: str) -> dict[str, str]:
+    """Make a run; return its figures. It has asserted itself that nothing is lost or doubled."""
     if shutil.which("redis-server") is None:
         pytest.skip("there is no redis-server on this machine")
     try:
@@ -21,7 +22,7 @@ def test_nothing_is_lost_or_doubled_when_a_worker_a_node_and_redis_are_killed() 
     except NoPostgres as error:
         pytest.skip(str(error))
     done = subprocess.run(
-        [sys.executable, str(NODES), "--charge-points", "20", "--quiet-s", "1.5"],
+        [sys.executable, str(NODES), *options],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -35,6 +36,17 @@ def test_nothing_is_lost_or_doubled_when_a_worker_a_node_and_redis_are_killed() 
         for line in done.stdout.splitlines()
         if len(cells := line.strip("\u2502 ").split("\u2502")) == 2
     }
+    assert figures["faults"] == "0"
+    return figures
+
+
+def test_nothing_is_lost_or_doubled_when_a_worker_a_node_and_redis_are_killed() -> None:
+    figures = figures_of("--charge-points", "20", "--quiet-s", "1.5")
     assert int(figures["answered by a handler"].replace(",", "")) > 100
     assert int(figures["tickets answered"].replace(",", "")) > 50
-    assert figures["faults"] == "0"
+
+
+def test_nodes_are_upgraded_one_after_the_other_and_nothing_is_lost() -> None:
+    figures = figures_of("--charge-points", "10", "--quiet-s", "0.5", "--upgrade-to", "future_version")
+    assert figures["transactions in the store"] == figures["starts acknowledged"] != "0"
+    assert figures["meter values in the store"] == figures["meter values acknowledged"]

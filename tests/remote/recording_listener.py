@@ -9,6 +9,7 @@ class RecordingListener:
         self.fences: list[tuple[str, int]] = []
         self.lost_nodes: list[str] = []
         self.leases: list[bool] = []
+        self.refusals: list[str] = []
 
     def received(self, sender: str, message: bytes) -> None:
         self.messages.append((sender, message))
@@ -18,6 +19,9 @@ class RecordingListener:
 
     def lost(self, node: str) -> None:
         self.lost_nodes.append(node)
+
+    def refused(self, why: str) -> None:
+        self.refusals.append(why)
 
     def lease_changed(self, *, held: bool) -> None:
         self.leases.append(held)

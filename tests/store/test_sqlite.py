@@ -148,6 +148,7 @@ def test_a_file_of_a_newer_program_is_refused_in_one_line(opened, path):
     opened().close()
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 999")
+        connection.execute("UPDATE ids SET next = 999 WHERE name = 'needs'")
     connection.close()
     with pytest.raises(StoreError, match="newer chargehand"):
         opened()

@@ -1,6 +1,7 @@
 """Durable events of several systems on one store: each delivers its own, and one of them what an ended one has left."""
 
 import datetime as dt
+import json
 import tempfile
 from pathlib import Path
 
@@ -10,11 +11,15 @@ import pytest
 from chargehand import CentralSystem, Settings
 from chargehand.actors.runtime import threads
 from chargehand.store.postgres import PostgresStore
+from chargehand.store.rows import Kind
 from chargehand.store.shared import REMOVALS_KEPT_S
 from chargehand.store.sqlite import SqliteFile
 from chargehand.store.store_server import StoreServer
 from chargehand.store.worker_socket import WorkerStore
 from chargehand.system import event_consumers
+from chargehand.system.assessment import limits_of
+from chargehand.system.durable_events import EventNotDelivered
+from chargehand.web.event_views import dead_event
 from tests.hub import settle, until
 from tests.remote.recording_listener import RecordingListener
 from tests.remote.registry_harness import LeaseRegistry
@@ -276,3 +281,27 @@ def test_events_wait_for_what_another_node_has_stored_of_a_charge_point_here(nod
     nodes.faults["a"].clear()
     until(lambda: len(nodes.taken) == 6)
     assert nodes.numbers == both(1, 2, 3)
+
+
+def test_an_event_that_only_a_newer_node_knows_is_left_for_that_as_a_dead_letter(nodes):
+    nodes.start("a")
+    nodes.faults["a"] += [ValueError("it fails")] * 1000
+    b = nodes.start("b")
+    nodes.lives("a", 1)
+    log = nodes.stores["a"].event_log
+    log._take()
+    data = '{"type":"Foreseen","charge_point_id":"CP1","of":{"a":1}}'
+    log.appended(log._writer.append(Kind.LOG, log._row("CP1", "Foreseen", None, data))).wait(30)
+    nodes.lives("a", 2)
+    nodes.stop("a")
+    until(lambda: len(nodes.taken) == 4)
+    assert nodes.numbers == both(1, 2)
+    kept = nodes.stores["b"].event_log
+    until(kept.dead_letters)
+    (letter,) = kept.dead_letters()
+    assert (letter.consumer, letter.event, letter.kind, letter.data) == ("billing", "a:3", "Foreseen", data)
+    assert "a newer chargehand has logged it" in letter.why
+    with pytest.raises(EventNotDelivered, match="knows no event Foreseen"):
+        b.retry_event(letter.number)
+    assert dead_event(letter, limits_of(SETTINGS.back_office)).event == json.loads(data)
+    assert [one.kind for one in kept.dead_letters()] == ["Foreseen"]

@@ -301,3 +301,83 @@ def test_what_no_node_has_sealed_is_not_taken_from_redis_and_said_with_the_setti
         a.stop()
         b.stop()
         settle()
+
+
+@pytest.fixture
+def linked(redis_server):
+    """Start coordinators that speak some versions of the link, on one prefix; return each with its listener."""
+    prefix, made = f"linked{next(NUMBERS)}", []
+
+    def start(node, *links):
+        more = {"links": links} if links else {}
+        one = RedisCoordinator(
+            Address(redis_server.url), prefix, node, SystemClock(), lease_s=LEASE_S, **more
+        )
+        listener = RecordingListener()
+        made.append(one)
+        one.start(listener)
+        return one, listener
+
+    start.prefix = prefix
+    yield start
+    for one in made:
+        one.stop()
+    settle()
+
+
+def test_nodes_of_two_versions_of_the_link_live_together_if_one_is_spoken_by_both(linked):
+    a, _ = linked("a", 4, 3)
+    until(lambda: a.held)
+    b, _ = linked("b", 5, 4)
+    until(lambda: b.held and set(a.nodes()) == {"a", "b"})
+
+
+def test_a_node_that_does_not_speak_the_link_of_another_one_gets_no_lease(linked, caplog):
+    a, listener = linked("a", 4, 3)
+    until(lambda: a.held)
+    b, refused_listener = linked("b", 6, 5)
+    until(lambda: refused_listener.refusals)
+    why = "node a speaks link 4 3, and this one link 6 (oldest 5): stop the nodes of the other version first"
+    assert refused_listener.refusals[0] == why
+    assert b.trouble == why
+    assert refused(CoordinatorUnavailable, b.claim, "CP1")
+    assert why in caplog.text
+    assert a.held
+    assert listener.refusals == []
+    assert list(a.nodes()) == ["a"]
+    # With that node stopped the other one is let in at its next renewal.
+    a.stop()
+    until(lambda: b.held)
+    assert b.trouble == ""
+
+
+def test_a_node_that_does_not_tell_its_link_has_to_stop_first(linked, redis_link):
+    redis_link.send("ZADD", f"{linked.prefix}:nodes", int((time.time() + 60) * 1000), "old").wait()
+    _, listener = linked("b")
+    until(lambda: listener.refusals)
+    assert "node old speaks the link of an older chargehand" in listener.refusals[0]
+
+
+def test_links_of_nodes_that_are_gone_are_forgotten(linked, redis_link):
+    key = f"{linked.prefix}:links"
+    a, _ = linked("a")
+    until(lambda: a.held)
+    assert redis_link.ask("HGETALL", key) == [b"a", b"1 1"]
+    a.stop()
+    until(lambda: redis_link.ask("HGETALL", key) == [])
+    # One that was killed: its lease has run out.
+    redis_link.ask("ZADD", f"{linked.prefix}:nodes", 1, "killed")
+    redis_link.ask("HSET", key, "killed", "1 1")
+    b, _ = linked("b")
+    until(lambda: b.held)
+    assert redis_link.ask("HGETALL", key) == [b"b", b"1 1"]
+
+
+def test_an_entry_and_members_of_a_newer_node_are_ignored(linked, redis_link, caplog):
+    a, listener = linked("a")
+    until(lambda: a.held)
+    inbox = f"{linked.prefix}:in:a"
+    redis_link.ask("XADD", inbox, "*", "foreseen", "1")
+    redis_link.ask("XADD", inbox, "*", "fenced", "CP1", "epoch", "17", "why", "foreseen")
+    until(lambda: listener.fences == [("CP1", 17)])
+    assert "an entry in an unknown format was not taken" in caplog.text

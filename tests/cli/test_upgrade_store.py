@@ -1,0 +1,80 @@
+"""The command `upgrade-store`: what it says, and what it changes."""
+
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+from click.testing import CliRunner
+
+from chargehand.cli.data_folder import DataFolder
+from chargehand.cli.main import main
+from chargehand.store import postgres_schema, sqlite_schema
+from chargehand.store.factory import SQLITE_FILE
+from chargehand.store.format import Removal
+
+pytestmark = pytest.mark.usefixtures("_clean_environment")
+KNOWN = len(sqlite_schema.STEPS)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Data folder with a store of an older program."""
+    path = tmp_path / "data"
+    path.mkdir()
+    with closing(sqlite3.connect(path / SQLITE_FILE, isolation_level=None)) as connection:
+        sqlite_schema.bring_up_to_date(connection, "", newest=KNOWN - 1)
+    return path
+
+
+def upgrade(*arguments):
+    return CliRunner().invoke(main, ["upgrade-store", *map(str, arguments)])
+
+
+def version(folder):
+    with closing(sqlite3.connect(folder / SQLITE_FILE)) as connection:
+        return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def test_a_dry_run_changes_nothing_and_the_command_upgrades_a_file(folder):
+    told = json.loads(upgrade("--data", folder, "--dry-run", "--json").stdout)
+    assert told == {
+        "store": str(folder / SQLITE_FILE), "tables": KNOWN - 1, "known": KNOWN, "steps": 1, "taken_away": [],
+        "living": [], "changed": False,
+    }  # fmt: skip
+    assert version(folder) == KNOWN - 1
+    done = upgrade("--data", folder)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "1 steps made" in done.stdout
+    assert version(folder) == KNOWN
+    assert "up to date" in upgrade("--data", folder).stdout
+
+
+def test_what_is_not_needed_any_more_is_named_and_taken_away(folder, monkeypatch):
+    monkeypatch.setattr(
+        sqlite_schema, "REMOVALS", (Removal(KNOWN + 1, "an index", "DROP INDEX events_by_kind"),)
+    )
+    assert json.loads(upgrade("--data", folder, "--dry-run", "--json").stdout)["taken_away"] == ["an index"]
+    assert json.loads(upgrade("--data", folder, "--json").stdout)["taken_away"] == ["an index"]
+
+
+def test_a_file_in_use_and_one_that_is_not_there_are_refused(folder, tmp_path):
+    with DataFolder(str(folder)):
+        done = upgrade("--data", folder)
+    assert done.exit_code == 1
+    assert "is in use by another server" in done.stderr
+    assert upgrade("--data", tmp_path / "nothing").exit_code == 2
+    assert upgrade("--store", "memory").exit_code == 2
+
+
+def test_a_database_is_upgraded_as_no_living_program_hinders_it(postgres, monkeypatch):
+    known = len(postgres_schema.STEPS)
+    told = json.loads(upgrade("--store", postgres.url, "--dry-run", "--json").stdout)
+    assert (told["tables"], told["steps"], told["living"]) == (0, known, [])
+    assert json.loads(upgrade("--store", postgres.url, "--json").stdout)["steps"] == known
+    removal = Removal(known + 1, "an index", "DROP INDEX events_by_kind")
+    monkeypatch.setattr(postgres_schema, "REMOVALS", (removal,))
+    done = upgrade("--store", postgres.url)
+    assert done.exit_code == 0, done.output
+    assert "an index" in done.stdout
+    assert postgres.sql("SELECT count(*) FROM pg_indexes WHERE indexname = 'events_by_kind'") == "0"
