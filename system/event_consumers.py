@@ -527,8 +527,9 @@ class EventConsumers(Actor):
         origins = state.origins
         share = max(WINDOW // len(origins), 1)
         for origin in origins if not getattr(entry.target, "closed", False) else ():
-            if origin in entry.ended:
+            if origin in entry.ended or (origin in entry.full and state.undone(origin) > share // 2):
                 continue
+            entry.full.discard(origin)
             if self._pruned.get(origin, 0) > state.seen(origin):
                 self._dropped(state, origin, state.seen(origin))
             while state.undone(origin) < share:
@@ -793,8 +794,7 @@ class EventConsumers(Actor):
         if entry.everywhere:
             if len(state) == WINDOW // 2:  # below a full window there was nothing more to read
                 self._heard()
-        elif origin in entry.full and state.undone(origin) <= WINDOW // len(state.origins) // 2:
-            entry.full.discard(origin)
+        elif origin in entry.full and state.undone(origin) <= max(WINDOW // len(state.origins), 1) // 2:
             self._heard()
         self._deliver(entry)
         self._store_later()

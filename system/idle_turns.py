@@ -1,6 +1,7 @@
 """Turns for work that can wait: at once while the hub has time left, else one every now and then.
 
-The hub's time in its poll, which is what is left, is measured while there is such work; no time is measured else.
+What is left is the hub's time in its poll, less that of the process's other threads: a store that writes may need the
+same core. It is measured while there is such work; no time is measured else.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 WINDOW_S = 0.002
 """Seconds over which the time that is left is measured."""
 LEFT = 0.2
-"""Share of its time that a hub waits in its poll at least, if it has time left."""
+"""Share of its time that is left of a hub at least, if it has time left."""
 WEIGHT = 0.2
 """Weight of the last window in that share: a hub that has much to do waits for a moment, too."""
 REST = 50
@@ -48,6 +49,7 @@ class IdleTurns:
         self._polls_since: float | None = None
         self._waited_s = 0.0
         self._begun_at = 0.0
+        self._cpu_s = 0.0
         self._closed = False
 
     def ask(self) -> None:
@@ -67,6 +69,7 @@ class IdleTurns:
 
     def _begin(self, now: float) -> None:
         self._begun_at, self._waited_s, self._polls_since = now, 0.0, None
+        self._cpu_s = time.process_time()
 
     def _polls(self) -> None:
         self._polls_since = self._monotonic()
@@ -79,8 +82,9 @@ class IdleTurns:
     def _look(self) -> None:
         """Judge the window that ends now."""
         now, asked_at = self._monotonic(), self._asked_at
-        share = self._waited_s / (now - self._begun_at) if now > self._begun_at else 0.0
-        self._left += WEIGHT * (share - self._left)
+        window_s = max(now - self._begun_at, WINDOW_S)
+        left_s = min(self._waited_s, window_s - (time.process_time() - self._cpu_s))
+        self._left += WEIGHT * (max(left_s, 0.0) / window_s - self._left)
         self._begin(now)
         self._unasked += 1
         if asked_at is None:
