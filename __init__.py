@@ -123,6 +123,7 @@ if TYPE_CHECKING:
     from .simulator.client import connect_websocket as connect_websocket
     from .store.collections import Collection as Collection
     from .store.collections import Collections as Collections
+    from .store.events import DURABLE_EVENTS as DURABLE_EVENTS
     from .store.events import TransactionCorrected as TransactionCorrected
     from .store.events import TransactionEnded as TransactionEnded
     from .store.events import TransactionStarted as TransactionStarted
@@ -303,6 +304,7 @@ _MODULES = {
     "ChargePointOnline": ".protocol.events",
     "DeviceEventReceived": ".protocol.events",
     "DomainEvent": ".protocol.events",
+    "DURABLE_EVENTS": ".store.events",
     "MeterValuesReceived": ".protocol.events",
     "PluginQuarantined": ".protocol.events",
     "NodeJoined": ".protocol.events",

@@ -32,29 +32,15 @@ import gevent.ssl
 import msgspec
 
 from .. import (
-    AlertRaised,
+    DURABLE_EVENTS,
     Api,
-    Booted,
     ChargehandError,
-    ChargingLimitChanged,
-    CommandEnded,
-    DataTransferReceived,
-    DeviceEventReceived,
     DomainEvent,
-    EventsDropped,
-    FirmwareStatusChanged,
     GiveUp,
-    HttpChangeMade,
-    LogStatusChanged,
     Plugin,
-    ReservationEnded,
     ResourceRefused,
     ResourceRequest,
     RetryLater,
-    SecurityEventReceived,
-    TransactionCorrected,
-    TransactionEnded,
-    TransactionStarted,
     __version__,
     asks_server,
     event_view,
@@ -67,25 +53,13 @@ from .. import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    Kind = str
+else:
+    # Each durable event may be named in the settings: a new kind is known here without more.
+    Kind = Literal[tuple(kind.__name__ for kind in DURABLE_EVENTS)]
+
 logger = logging.getLogger(__name__)
 
-Kind = Literal[
-    "TransactionStarted",
-    "TransactionEnded",
-    "TransactionCorrected",
-    "Booted",
-    "FirmwareStatusChanged",
-    "LogStatusChanged",
-    "SecurityEventReceived",
-    "DeviceEventReceived",
-    "ChargingLimitChanged",
-    "AlertRaised",
-    "DataTransferReceived",
-    "CommandEnded",
-    "ReservationEnded",
-    "HttpChangeMade",
-    "EventsDropped",
-]
 SECRET = r"(whsec_)?[A-Za-z0-9+/]{32,}={0,2}"  # noqa: S105 - the shape of one
 KEY_BYTES = range(24, 65)
 """Lengths of a key, as Standard Webhooks asks for."""
@@ -183,6 +157,39 @@ class Reply(NamedTuple):
     retry_after_s: float = 0.0
 
 
+class _WholeLines:
+    """Lines of an answer's head; the end of the connection within it is an error, and no end of the head."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def readline(self, limit: int = -1) -> bytes:
+        line: bytes = self._file.readline(limit)
+        if not line.endswith(b"\n") and len(line) != limit:
+            raise http.client.RemoteDisconnected("the connection was closed within the head of the answer")
+        return line
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Response(http.client.HTTPResponse):
+    """Answer of which the head must be whole: a status that somebody cut off is none."""
+
+    def begin(self) -> None:
+        file = self.fp
+        self.fp = _WholeLines(file)  # type: ignore[assignment]
+        try:
+            super().begin()
+        finally:
+            if self.fp is not None:  # else it is closed
+                self.fp = file
+
+
+class _Connection(http.client.HTTPConnection):
+    response_class = _Response
+
+
 class Endpoint:
     """HTTP client of one URL, to addresses that were checked; a connection is used again for at most `KEPT_S`."""
 
@@ -212,7 +219,7 @@ class Endpoint:
                 continue
             with suppress(http.client.RemoteDisconnected, ConnectionError):  # closed there meanwhile
                 return self._ask(connection, opened_at, body, headers)
-        connection = http.client.HTTPConnection(self._host, self._port)
+        connection = _Connection(self._host, self._port)
         connection.sock = self._connect()
         return self._ask(connection, time.monotonic(), body, headers)
 
@@ -353,23 +360,7 @@ class Webhooks(Plugin):
         """Close what is open."""
         self._endpoint.close()
 
-    @on(
-        TransactionStarted,
-        TransactionEnded,
-        TransactionCorrected,
-        Booted,
-        FirmwareStatusChanged,
-        LogStatusChanged,
-        SecurityEventReceived,
-        DeviceEventReceived,
-        ChargingLimitChanged,
-        AlertRaised,
-        DataTransferReceived,
-        CommandEnded,
-        ReservationEnded,
-        HttpChangeMade,
-        EventsDropped,
-    )
+    @on(*DURABLE_EVENTS)
     def deliver(self, event: DomainEvent) -> None:
         """Post an event, or have it delivered again later."""
         if self._kinds and type(event).__name__ not in self._kinds:

@@ -56,15 +56,15 @@ class TransactionCorrected(DomainEvent, frozen=True, kw_only=True, gc=False, tag
     transaction: Transaction
 
 
-DURABLE: tuple[type[DomainEvent], ...] = (
+DURABLE_EVENTS: tuple[type[DomainEvent], ...] = (
     TransactionStarted,
     TransactionEnded,
     TransactionCorrected,
     *events.DURABLE,
 )
-"""All durable events."""
+"""All kinds of durable events."""
 
-EVENTS: Mapping[str, type[DomainEvent]] = {kind.__name__: kind for kind in (*DURABLE, *LIVE)}
+EVENTS: Mapping[str, type[DomainEvent]] = {kind.__name__: kind for kind in (*DURABLE_EVENTS, *LIVE)}
 """All events by name."""
 
 STARTED_KIND, ENDED_KIND = TransactionStarted.__name__, TransactionEnded.__name__
@@ -77,7 +77,7 @@ AUDIT = frozenset({"by_hand", "sign_certificate"})
 
 _encode = msgspec.json.Encoder().encode
 DECODERS: Mapping[str, Callable[[str], DomainEvent]] = {
-    kind.__name__: msgspec.json.Decoder(kind).decode for kind in (*DURABLE, *LIVE)
+    kind.__name__: msgspec.json.Decoder(kind).decode for kind in (*DURABLE_EVENTS, *LIVE)
 }
 """Decoders of events by name."""
 

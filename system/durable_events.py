@@ -8,7 +8,7 @@ import msgspec
 from gevent.event import AsyncResult
 
 from ..config.errors import ChargehandError
-from ..store.events import DURABLE
+from ..store.events import DURABLE_EVENTS
 from .event_targets import DurableSubscription
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class DurableEvents:
         """Subscribe with a name; raises as `CentralSystem.subscribe` does."""
         kinds = tuple(kinds)
         for kind in kinds:
-            if kind not in DURABLE:
+            if kind not in DURABLE_EVENTS:
                 raise ValueError(f"{kind.__name__} is no durable event")
         made = DurableSubscription(name, kinds, callback, self._pool, charge_point_id, self._log.last)
         self.enter(made)
@@ -122,7 +122,7 @@ class DurableEvents:
 
     def listening(self, kinds: Collection[type[DomainEvent]]) -> None:
         """Note that somebody listens to these kinds from now on, of which some may be durable."""
-        if any(kind in DURABLE for kind in kinds):
+        if any(kind in DURABLE_EVENTS for kind in kinds):
             self._tell(Listening(self._log.last))
 
     def retry(self, number: int) -> None:

@@ -24,7 +24,7 @@ from ..actors.runtime.actor import Actor
 from ..actors.runtime.failure import Failure
 from ..protocol.events import DomainEvent, EventsDropped
 from ..protocol.log_fields import about
-from ..store.events import CORRECTED, DURABLE, EVENTS, decoded
+from ..store.events import CORRECTED, DURABLE_EVENTS, EVENTS, decoded
 from ..store.store import StoreError
 from .by_hand import DeadLetterNotFound
 from .consumer import UNREAD, Consumer
@@ -615,7 +615,7 @@ class EventConsumers(Actor):
         """Tell those who listen to durable events as they come."""
         if self._tail is None:
             return
-        if not any(kind in self._router.listeners for kind in DURABLE):
+        if not any(kind in self._router.listeners for kind in DURABLE_EVENTS):
             self._tail = None
             if not self._entries:
                 self._log.watch(None)

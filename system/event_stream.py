@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..config.errors import ChargehandError
 from ..protocol.events import EventsDropped
-from ..store.events import DURABLE
+from ..store.events import DURABLE_EVENTS
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -70,7 +70,7 @@ class EventStream:
         self._subscription = subscription
         self._reader = reader
         self._kinds = {kind.__name__ for kind in kinds}
-        self._durable = any(kind in DURABLE for kind in kinds)
+        self._durable = any(kind in DURABLE_EVENTS for kind in kinds)
         self._charge_point_id = charge_point_id
         self._shared = others is not None
         self._looks_at = monotonic() + LOOK_S

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from ..actors.plugin.detached_call import Untried
 from ..actors.plugin.retry import GiveUp, RetryLater
 from ..actors.runtime.failure import Failure
-from ..store.events import DURABLE, EVENTS
+from ..store.events import DURABLE_EVENTS, EVENTS
 
 if TYPE_CHECKING:
     from ..actors.plugin.routing import Router
@@ -51,7 +51,7 @@ class StageEvents:
             tuple[str, str], deque[DomainEvent]
         ] = {}  # by plugin and charge point; the first is told
         for kind in EVENTS.values():
-            if kind not in DURABLE:
+            if kind not in DURABLE_EVENTS:
                 router.listen(kind, self.all.append)
 
     def of(self, kind: type[E]) -> list[E]:

@@ -1,6 +1,7 @@
 """Webhooks of a real server over kills: the receiver misses nothing, and has each charge point's events in order."""
 
 import base64
+import itertools
 import json
 import threading
 from collections import defaultdict
@@ -21,7 +22,7 @@ SECRET = "whsec_" + base64.b64encode(b"a key of these tests, 32 bytes..").decode
 
 
 class Receiver:
-    """HTTP server that takes webhooks, fails or hangs, and keeps what it took, each message once."""
+    """HTTP server that takes webhooks, fails, hangs or lies, and keeps what it took, each message once."""
 
     def __init__(self) -> None:
         self.behaviour = "take"
@@ -30,6 +31,7 @@ class Receiver:
         self.again = 0
         self.faults: list[str] = []
         self.lock = threading.Lock()
+        self.lies = itertools.count()
         self.ended = threading.Event()
         receiver = self
 
@@ -39,10 +41,22 @@ class Receiver:
                 if receiver.behaviour == "hang":
                     receiver.ended.wait(30)
                     return
+                if receiver.behaviour == "lie":
+                    self.lie(next(receiver.lies))
+                    return
                 if receiver.behaviour == "take":
                     receiver.take(dict(self.headers), body)
                 self.send_response(500 if receiver.behaviour == "fail" else 204)
                 self.end_headers()
+
+            def lie(self, number: int) -> None:
+                self.close_connection = True
+                if number % 2:
+                    self.send_response(307)
+                    self.send_header("Location", receiver.url)
+                    self.end_headers()
+                else:
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Len")
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -96,7 +110,7 @@ def test_a_receiver_misses_nothing_however_it_fails_and_the_server_is_killed(
     (tmp_path / "w.toml").write_text(config)
     drivers = [Driver(f"CP{number}") for number in range(CHARGE_POINTS)]
     server = start_server("--store", "sqlite", config=config)
-    for behaviour in ("fail", "hang", "take"):
+    for behaviour in ("fail", "lie", "hang", "take"):
         receiver.behaviour = behaviour
         drive_and_kill(server, drivers)
         server = start_server("--store", "sqlite", config=config, data=server.data)

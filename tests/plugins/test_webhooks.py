@@ -367,6 +367,10 @@ def forever(sock):
         lambda _sock: gevent.sleep(60),
         lambda sock: (sock.sendall(b"HTTP/1.1 200"), gevent.sleep(60)),
         forever,
+        b"HTTP/1.1 200",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 1000,
     ],
     ids=[
         "nothing",
@@ -376,12 +380,41 @@ def forever(sock):
         "a hang",
         "a half status",
         "headers without end",
+        "a close within the status",
+        "a close behind the status",
+        "a close within a header",
+        "no more than promises",
     ],
 )
 def test_an_endpoint_that_hangs_or_lies_has_not_taken_it(serve, answer):
     endpoint, _ = serve(answer)
     with pytest.raises((OSError, webhooks.http.client.HTTPException, ValueError)):
         endpoint.post(b"{}", {}, 0.2)
+
+
+def endless(sock):
+    sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        sock.sendall(b"4\r\nmore\r\n")
+        gevent.sleep(0.001)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        endless,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n{",
+        b'HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\n{"error": "no way"}',
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Encoding: gzip\r\n\r\nno",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno chunk",
+    ],
+    ids=["without end", "that is cut off", "that says otherwise", "of another encoding", "of no chunks"],
+)
+def test_the_status_counts_whatever_the_body_is_and_its_connection_is_left(serve, answer):
+    endpoint, sent = serve(answer)
+    for _ in range(2):
+        assert endpoint.post(b"{}", {}, 60.0).status == 200
+    assert len(sent) == 2
 
 
 def test_a_redirect_is_not_followed(serve):
