@@ -5,9 +5,8 @@ One rule: however it ends, it leaves no transaction running and no socket open, 
 
 from __future__ import annotations
 
-import signal
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +18,21 @@ from ..config.keys import InvalidKey, read_key
 from ..protocol.handshake import HandshakeError
 from ..simulator import Backoff, CallFailed, HandshakeRefused, NotPossible
 from ..simulator.charging import CHARGING_W
+from ..simulator.fleet import PROFILES
+from ..simulator.fleet.fleet import MIXED
 from ..simulator.models import MODELS
 from .addresses import configured
+from .completion import charge_points_like
 from .configuration import read_settings
 from .console_trace import ConsoleTrace
 from .data_folder import DataFolder
 from .failures import CommandFailed, CommandMisused
-from .options import CONFIG, CP, DATA
+from .options import CONFIG, DATA
+from .simulated_fleet import run_fleet
+from .stop_signals import ended_by_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ..config.settings import Settings
     from ..simulator.models import AnyChargePoint, AnyTransaction
@@ -41,7 +45,12 @@ LOOK = "see the lines above, and the server's log"
 SECONDS_AN_HOUR = 3600
 ACCEPTED = "Accepted"
 OLDEST = next(iter(MODELS))
-MISBEHAVIOURS = {name: ocpp for ocpp, model in MODELS.items() for name in model.misbehaviours}
+ALL = "all"
+PREFIX = "SIM"
+MISBEHAVIOURS = {
+    name: [ocpp for ocpp, model in MODELS.items() if name in model.misbehaviours]
+    for name in sorted({name for model in MODELS.values() for name in model.misbehaviours})
+}
 """Versions of OCPP of the faults that a charge point can show."""
 
 
@@ -82,7 +91,7 @@ def play(
     """Be a charge point until the visit is over, or a signal comes. Raises `CommandFailed`."""
     model = MODELS[visit.ocpp]
     try:
-        charge_point = model.make(
+        charge_point, _ = model.make(
             url,
             identity,
             max(2, visit.connector),
@@ -120,7 +129,7 @@ class Simulation:
         """Run until the session is over, or a signal comes."""
         visiting = gevent.spawn(self._run)
         visiting.link(lambda _: self._over.set())
-        with _signals(self._over):
+        with ended_by_signals(self._over.set):
             self._over.wait()
         if not visiting.ready():
             visiting.kill()
@@ -211,30 +220,8 @@ class Simulation:
         stopping.kill()
 
 
-@contextmanager
-def _signals(over: Event) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end it in order; a second one ends it at once."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    loop: Any = gevent.get_hub().loop
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def end(_number: int, _frame: object) -> None:
-        # In the middle of anything: it may only ask the hub to go on later.
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
-        loop.run_callback_threadsafe(over.set)
-
-    for number in numbers:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 @click.command()
-@CP
+@click.argument("charge_point", metavar="[CP]", default="", shell_complete=charge_points_like)
 @click.option("--url", help="WebSocket URL without the id; default: that of the data folder's server.")
 @click.option("--tag", default="T1", show_default=True, help="Id tag to charge with.")
 @click.option(
@@ -258,18 +245,55 @@ def _signals(over: Event) -> Iterator[None]:
 )
 @click.option(
     "--ocpp",
-    type=click.Choice(list(MODELS)),
+    type=click.Choice([*MODELS, MIXED]),
     default=OLDEST,
     show_default=True,
-    help="Version of OCPP; with 2.0.1 --connector is the EVSE.",
+    help="Version of OCPP; with 2.0.1 --connector is the EVSE; a fleet may be mixed.",
 )
 @click.option(
     "--misbehave",
     "misbehaviour",
     multiple=True,
-    type=click.Choice(list(MISBEHAVIOURS)),
-    help="Fault to show (OCPP 2.0.1); may be repeated.",
+    type=click.Choice([*MISBEHAVIOURS, ALL]),
+    metavar="NAME",
+    help="Fault to show; may be repeated, and `all` for a fleet. Their names are in the documentation.",
 )
+@click.option(
+    "--stations", type=click.IntRange(1, 100_000), help="Simulate a fleet of so many charge points."
+)
+@click.option(
+    "--profile",
+    type=click.Choice(list(PROFILES)),
+    default="home",
+    show_default=True,
+    help="Fleet: who comes when, with which vehicle.",
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(1),
+    default=60.0,
+    show_default=True,
+    help="Fleet: simulated time goes so many times as fast as real time, as far as the server answers.",
+)
+@click.option(
+    "--days",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Fleet: days of simulated time; they end now.",
+)
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1),
+    default=0.2,
+    show_default=True,
+    help="Fleet: share of charge points that misbehave, each in one of the ways of --misbehave.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Fleet: the same sessions again.")
+@click.option(
+    "--sessions", metavar="FILE", help="Fleet: write each session and its energy there, as JSON lines."
+)
+@click.option("--json", is_flag=True, help="Fleet: print the summary as JSON, for programs.")
 @click.option("--password", help="Password for Basic authentication; default: from the settings.")
 @click.option("--cafile", metavar="FILE", help="Certificates to trust (PEM), for wss.")
 @click.option("--keep", is_flag=True, help="Stay connected afterwards and answer commands until Ctrl-C.")
@@ -283,25 +307,66 @@ def simulate(
     url: str | None,
     password: str | None,
     cafile: str | None,
+    stations: int | None,
+    profile: str,
+    speed: float,
+    days: float,
+    share: float,
+    seed: int,
+    sessions: str | None,
+    json: bool,
     **visit: Any,
 ) -> None:
-    """Simulate charge point CP: boot, run one charging session, disconnect. Each step is printed as a line."""
-    for name in visit["misbehaviour"]:
-        if visit["ocpp"] != MISBEHAVIOURS[name]:
-            raise CommandMisused(
-                f"--misbehave {name} needs --ocpp {MISBEHAVIOURS[name]}", "add that, or leave the fault out"
-            )
+    """Simulate charge point CP: boot, run one charging session, disconnect. Each step is printed as a line.
+
+    With --stations it is a fleet of them, CP-0001 and so on, with drivers that come and go.
+    """
+    _check(charge_point, visit["ocpp"], visit["misbehaviour"], fleet=stations is not None)
     settings = read_settings(config, {"data": data})
+    address_ = url or address(settings)
+    if stations is None:
+        key = _key(settings, charge_point, password)
+        play(address_, charge_point, Visit(**visit), password=key, cafile=cafile, say=click.echo)
+        return
+    misbehaviour = list(MISBEHAVIOURS) if ALL in visit["misbehaviour"] else visit["misbehaviour"]
+    run_fleet(
+        address_,
+        json=json,
+        sessions=sessions,
+        stations=stations,
+        profile=profile,
+        ocpp=visit["ocpp"],
+        speed=speed,
+        days=days,
+        seed=seed,
+        prefix=charge_point or PREFIX,
+        misbehaviour=misbehaviour,
+        share=share,
+        cafile=cafile,
+        password_of=lambda identity: _key(settings, identity, password),
+    )
+
+
+def _check(charge_point: str, ocpp: str, misbehaviour: tuple[str, ...], *, fleet: bool) -> None:
+    """Raise `CommandMisused` for options that do not fit each other."""
+    if fleet:
+        return
+    if not charge_point:
+        raise CommandMisused("CP is missing", "name a charge point, or give --stations")
+    for name, value in (("--ocpp", ocpp), *(("--misbehave", name) for name in misbehaviour)):
+        if value in (MIXED, ALL):
+            raise CommandMisused(f"{name} {value} needs --stations", "add that, or choose one")
+    for name in misbehaviour:
+        if ocpp not in MISBEHAVIOURS[name]:
+            raise CommandMisused(
+                f"--misbehave {name} needs --ocpp {MISBEHAVIOURS[name][0]}",
+                "add that, or leave the fault out",
+            )
+
+
+def _key(settings: Settings, charge_point: str, password: str | None) -> bytes | None:
     given = settings.auth.credentials.get(charge_point) if password is None else password
     try:
-        key = None if given is None else read_key(given)
+        return None if given is None else read_key(given)
     except InvalidKey as error:
         raise CommandMisused(f"--password: {error}", "write it as text, or its bytes behind hex:") from error
-    play(
-        url or address(settings),
-        charge_point,
-        Visit(**visit),
-        password=key,
-        cafile=cafile,
-        say=click.echo,
-    )

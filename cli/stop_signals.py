@@ -6,17 +6,40 @@ import faulthandler
 import logging
 import os
 import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def ended_by_signals(over: Callable[[], object]) -> Iterator[None]:
+    """Call `over` in the hub at Ctrl-C and SIGTERM; a second one ends the process at once."""
+    numbers = SIGNALS
+    loop: Any = gevent.get_hub().loop
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def end(_number: int, _frame: object) -> None:
+        # In the middle of anything: it may only ask the hub to go on later.
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+        loop.run_callback_threadsafe(over)
+
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class StopSignals:

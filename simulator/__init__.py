@@ -3,8 +3,8 @@
     with ChargePoint("ws://127.0.0.1:9000/ocpp", "CP1") as charge_point:
         charge_point.charge("TAG1")
 
-They speak OCPP 1.6; stations of OCPP 2.0.1 are `simulator.v201.Station`. Hundreds of them live in one process: each is
-one greenlet, and a few more for as long as it does something.
+They speak OCPP 1.6; stations of OCPP 2.0.1 are `simulator.v201.Station`, fleets of both `simulator.fleet.Fleet`.
+Hundreds of them live in one process: each is one greenlet, and a few more for as long as it does something.
 """
 
 from .answers import Answer, Answerer, delayed, refusing, silent

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .connection import Backoff
     from .memory_client import Dial
     from .transactions import Transaction
+    from .vehicle import AnyVehicle
 
 R = TypeVar("R", bound="Message")
 
@@ -80,7 +81,7 @@ class ChargePoint:
         timers: Timers | None = None,
         dial: Dial | None = None,
     ) -> None:
-        self._core = core = SimulatorCore(
+        self.core = core = SimulatorCore(
             url,
             identity,
             version=v16.VERSION,
@@ -184,25 +185,25 @@ class ChargePoint:
     @property
     def password(self) -> str | bytes | None:
         """Password of the next connection."""
-        return self._core.password
+        return self.core.password
 
     @password.setter
     def password(self, password: str | bytes | None) -> None:
-        self._core.password = password
+        self.core.password = password
 
     @property
     def url(self) -> str:
         """Whole URL of the next connection."""
-        return self._core.url
+        return self.core.url
 
     @url.setter
     def url(self, url: str) -> None:
-        self._core.url = url
+        self.core.url = url
 
     @property
     def online(self) -> bool:
         """True while the charge point has a connection."""
-        return self._core.online
+        return self.core.online
 
     @property
     def registration(self) -> Registration | None:
@@ -237,11 +238,11 @@ class ChargePoint:
 
     def wait_online(self, timeout_s: float = 10.0) -> None:
         """Wait until it has a connection. Raises TimeoutError."""
-        self._core.wait_online(timeout_s)
+        self.core.wait_online(timeout_s)
 
     def wait_offline(self, timeout_s: float = 10.0) -> None:
         """Wait until it has none. Raises TimeoutError."""
-        self._core.wait_offline(timeout_s)
+        self.core.wait_offline(timeout_s)
 
     def wait_accepted(self, timeout_s: float = 10.0) -> None:
         """Wait until a boot was accepted. Raises TimeoutError."""
@@ -260,7 +261,7 @@ class ChargePoint:
         self.backlog.put_off()
 
     def _use_new_key(self) -> None:
-        self._core.password = bytes.fromhex(self.configuration["AuthorizationKey"])
+        self.core.password = bytes.fromhex(self.configuration["AuthorizationKey"])
 
     # -- Messages --------------------------------------------------------------------------------
 
@@ -291,9 +292,9 @@ class ChargePoint:
         """Present a tag: the central system decides, or the lists while it cannot be reached. OCPP 1.6, 4.1."""
         return self.charging.authorize(id_tag)
 
-    def plug_in(self, connector_id: int = 1) -> None:
-        """Plug a vehicle in. Raises NotPossible if there is one."""
-        self.charging.plug_in(connector_id)
+    def plug_in(self, connector_id: int = 1, *, vehicle: AnyVehicle | None = None) -> None:
+        """Plug a vehicle in, which by default takes 11 kW. Raises NotPossible if there is one."""
+        self.charging.plug_in(connector_id, vehicle)
 
     def start(self, id_tag: str, connector_id: int = 1) -> Transaction:
         """Start a transaction; a vehicle must be plugged in. Offline it starts as well, without an id yet.

@@ -15,7 +15,8 @@ from .backlog import Backlog, Delivery, Dispatcher
 from .charging_profiles import InstalledProfiles
 from .errors import CallFailed, Disconnected, NotPossible
 from .jobs import PeriodicTask
-from .transactions import Transaction, energy, meter_values
+from .schedules import unlimited
+from .transactions import Transaction, beside_energy, energy, meter_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .configuration import Configuration
     from .connectors import Connector, Connectors
     from .jobs import Jobs
+    from .vehicle import AnyVehicle
 
 CHARGING_W = 11_000
 """Power that a vehicle takes where no profile limits it, for periodic meter values."""
@@ -56,6 +58,9 @@ class Charging:
             lambda: configuration.integer("TransactionMessageRetryInterval"),
         )
         self.auto_plug = auto_plug
+        self.journal: Callable[[Transaction], object] | None = (
+            None  # called with each transaction that begins
+        )
         self.metering = PeriodicTask(
             jobs, lambda: configuration.integer("MeterValueSampleInterval"), self._sample
         )
@@ -83,10 +88,10 @@ class Charging:
         self.authorization.remember(id_tag, info)
         return info
 
-    def plug_in(self, connector_id: int) -> None:
+    def plug_in(self, connector_id: int, vehicle: AnyVehicle | None = None) -> None:
         """Plug a vehicle in; a tag that was presented before starts its transaction."""
         connector = self.connectors[connector_id]
-        connector.plug_in()
+        connector.plug_in(vehicle)
         self.tell(connector)
         if connector.presented is not None:
             self.start(connector.presented, connector_id)
@@ -130,6 +135,8 @@ class Charging:
             started_at=self._jobs.now(),
         )
         self.connectors.begin(transaction)
+        if self.journal is not None:
+            self.journal(transaction)
         if profile is not None:
             self.profiles.set(connector_id, profile)
         try:
@@ -173,7 +180,7 @@ class Charging:
         """Move the meter on by `wh` and send MeterValues: these, or a reading of the meter."""
         connector = self.connectors[connector_id] if connector_id else self.connectors.whole
         connector.meter_wh += wh
-        readings = tuple(values) or (energy(connector.meter_wh),)
+        readings = tuple(values) or (energy(connector.meter_wh), *beside_energy(connector.vehicle))
         now, transaction = self._jobs.now(), connector.transaction
         if transaction is not None:
             self._deliver(lambda: meter_values(connector_id, transaction.id, now, readings))
@@ -230,11 +237,21 @@ class Charging:
     def _sample(self) -> None:
         seconds, now = self._configuration.integer("MeterValueSampleInterval"), self._jobs.now()
         for connector in self.connectors:
-            if connector.transaction is not None:
-                watts = (
-                    0 if connector.suspended else min(CHARGING_W, self.profiles.limit_w(connector.id, now))
-                )
-                self._jobs.start(self.meter, connector.id, watts * seconds // 3600)
+            if connector.transaction is None:
+                continue
+            limit_w = 0 if connector.suspended else self.profiles.limit_w(connector.id, now)
+            if connector.vehicle is None:
+                wh = min(CHARGING_W, limit_w) * seconds // 3600
+            else:
+                wh = connector.vehicle.take(self._jobs.time(), unlimited(limit_w))
+            self._jobs.start(self.meter, connector.id, wh)
+
+    def read_all(self) -> None:
+        """Bring the meters of all connectors with a transaction to this moment, without a word."""
+        for connector in self.connectors:
+            if connector.vehicle is not None and connector.transaction is not None:
+                limit_w = 0 if connector.suspended else self.profiles.limit_w(connector.id, self._jobs.now())
+                connector.meter_wh += connector.vehicle.take(self._jobs.time(), unlimited(limit_w))
 
     # -- Telling ---------------------------------------------------------------------------------
 

@@ -71,6 +71,7 @@ class SimulatorConnection:
     ) -> None:
         self.reconnect = reconnect
         self.connections = 0  # how many have been opened
+        self.before: Callable[[], object] | None = None  # done before each attempt to connect
         self.online = Event()
         self.offline = Event()
         self.offline.set()
@@ -101,6 +102,8 @@ class SimulatorConnection:
         self._connect()
 
     def _connect(self) -> None:
+        if self.before is not None:
+            self.before()
         client = self._dial()
         if self._closing.is_set() or self._client is not None:
             client.cut(reset=False)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .transactions import Transaction
+    from .vehicle import AnyVehicle
 
 Status = v16.ChargePointStatus
 
@@ -45,6 +46,7 @@ class Connector:
         self.scheduled: bool | None = None  # operative or not, once the transaction is over
         self.error = v16.ChargePointErrorCode.NO_ERROR
         self.plugged = False
+        self.vehicle: AnyVehicle | None = None  # how it charges; None: as the charge point has it
         self.presented: str | None = None  # an id tag that may charge, and waits for a vehicle
         self.transaction: Transaction | None = None
         self.suspended: v16.ChargePointStatus | None = None  # SuspendedEV or SuspendedEVSE
@@ -72,17 +74,19 @@ class Connector:
 
     # -- Actions ---------------------------------------------------------------------------------
 
-    def plug_in(self) -> None:
+    def plug_in(self, vehicle: AnyVehicle | None = None) -> None:
         """Plug a vehicle in. Raises NotPossible if there is one."""
         if self.plugged:
             raise NotPossible(f"connector {self.id}: a vehicle is plugged in already")
         self.plugged = True
+        self.vehicle = vehicle
 
     def unplug(self) -> None:
         """Unplug the vehicle. Raises NotPossible if there is none. A transaction stays as it is."""
         if not self.plugged:
             raise NotPossible(f"connector {self.id}: no vehicle is plugged in")
         self.plugged = False
+        self.vehicle = None
         self.over = False
 
     def obstacle(self, id_tag: str, parent_id_tag: str | None = None) -> str | None:

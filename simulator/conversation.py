@@ -22,7 +22,7 @@ from .errors import CallDeclined, Disconnected, InvalidAnswer, NoAnswer
 from .message_log import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ..protocol.actions import Request, Version
     from ..protocol.errors import ErrorCode
@@ -48,6 +48,9 @@ class Conversation:
         self.client: AnyClient | None = None  # None while offline
         self.ignored: dict[str, int] = {}  # frames that could not be answered, by reason
         self.late_answers = 0
+        self.waits_since = -INFINITY
+        """Monotonic time when the CALL on the wire was sent; infinitely long ago if there is none."""
+        self.distort: Callable[[bytes], Iterable[bytes]] | None = None  # what is sent in place of a text
         self._record = record
         self._timeout_s = timeout_s
         self._id_prefix = id_prefix
@@ -84,6 +87,15 @@ class Conversation:
         if outgoing is not None:
             outgoing.owner.set_exception(Disconnected(f"{outgoing.action.name}: the connection was lost"))
 
+    def number_from_one(self) -> None:
+        """Let message ids be numbers alone, from the next reboot on."""
+        self._id_prefix = ""
+        self.renew()
+
+    def pretend_answered(self, text: bytes) -> None:
+        """Take this text for an answer that has come."""
+        self._hear(text, lambda _: None)
+
     def _hear(self, text: bytes, take: Callable[[Incoming], None]) -> None:
         event = self._session.receive(text, time.monotonic())
         if type(event) is Incoming:
@@ -118,6 +130,7 @@ class Conversation:
             try:
                 answer.wait(wait_s)
             finally:
+                self.waits_since = -INFINITY
                 if not answer.ready():  # in time; or the waiting greenlet was interrupted
                     session.pass_time(outgoing.due)
         if not answer.ready():
@@ -134,13 +147,15 @@ class Conversation:
         if self.client is None:
             raise Disconnected(f"{outgoing.action.name}: there is no connection")
         session.submit(outgoing)
-        following = session.next_call(time.monotonic())
+        now = time.monotonic()
+        following = session.next_call(now)
         if following is None:  # the wire is ours alone
             raise RuntimeError("another call is on the wire")
         with contextlib.ExitStack() as undo:
             undo.callback(session.pass_time, outgoing.due)
             self.send_text(following[1])
             undo.pop_all()
+        self.waits_since = now
 
     # -- Answers ---------------------------------------------------------------------------------
 
@@ -169,5 +184,6 @@ class Conversation:
         client = self.client
         if client is None:
             raise Disconnected("there is no connection")
-        self._record.add(Kind.SENT, text)
-        client.send_text(text)
+        for one in (text,) if self.distort is None else self.distort(text):
+            self._record.add(Kind.SENT, one)
+            client.send_text(one)

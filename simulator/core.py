@@ -22,7 +22,7 @@ from .message_log import MessageLog
 from .signing_keys import load_certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gevent import ssl
 
@@ -73,7 +73,7 @@ class SimulatorCore:
         self.url = f"{url.rstrip('/')}/{quote(identity, safe='')}"
         self.password = password
         self._tls = client_context(cafile) if tls is None and cafile is not None else tls
-        self._subprotocols = tuple(subprotocols)
+        self.subprotocols = tuple(subprotocols)
         self._compression = compression
         self._dial_in_memory = dial
         self._connect_timeout_s = connect_timeout_s
@@ -88,7 +88,7 @@ class SimulatorCore:
             strict=strict,
         )
         self.connection = SimulatorConnection(
-            self._dial,
+            self.dial,
             self.conversation,
             self.record,
             take=self._take,
@@ -126,17 +126,19 @@ class SimulatorCore:
                 self._tls = client_context()
             load_certificate(self._tls, certificates.own, certificates.key)
 
-    def _dial(self) -> AnyClient:
+    def dial(self, subprotocols: Sequence[str] = (), headers: Mapping[str, str] | None = None) -> AnyClient:
+        """Connect, with its own subprotocols or these, and with further headers or others in place of the usual."""
+        offered = subprotocols or self.subprotocols
         if self._dial_in_memory is not None:
-            return MemoryClient(self._dial_in_memory(self.identity, self._subprotocols))
-        headers = {}
+            return MemoryClient(self._dial_in_memory(self.identity, offered))
+        headers = dict(headers or {})
         if self.password is not None:
             password = self.password.encode() if isinstance(self.password, str) else self.password
             basic = base64.b64encode(self.identity.encode() + b":" + password).decode()
             headers["Authorization"] = f"Basic {basic}"
         return Client.connect(
             self.url,
-            subprotocols=self._subprotocols,
+            subprotocols=offered,
             headers=headers,
             tls=self._tls,
             timeout_s=self._connect_timeout_s,

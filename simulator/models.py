@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .charge_point import ChargePoint
+from .oddities import ODDITIES, Oddness
 from .sentences import SENTENCES
 from .v201 import Misbehaviour, Station
 from .v201.sentences import SENTENCES as SENTENCES_201
@@ -25,14 +27,36 @@ if TYPE_CHECKING:
 class Model:
     """Simulated charge points of one version.
 
-    `make(url, identity, places, interval_s, misbehaviour, **options)` makes one with a number of connectors (EVSEs),
-    and with the seconds between its meter readings; `sentences` tell its calls to people.
+    `build` makes one that shows faults of its version alone; `sentences` tell its calls to people.
     """
 
-    make: Callable[..., AnyChargePoint]
+    version: str
+    build: Callable[..., AnyChargePoint]
     sentences: Mapping[str, Callable[[Payload, Payload], str]]
-    misbehaviours: tuple[str, ...] = ()
-    """Names of the faults that it can show."""
+    own: Mapping[str, str]
+    """Faults that only this version can show, each with what becomes of the energy: see `Oddity.energy`."""
+
+    @property
+    def misbehaviours(self) -> Mapping[str, str]:
+        """Names of the faults that it can show, each with what becomes of the energy."""
+        shared = {name: odd.energy for name, odd in ODDITIES.items() if self.version in odd.versions}
+        return {**shared, **self.own}
+
+    def make(
+        self,
+        url: str,
+        identity: str,
+        places: int,
+        interval_s: int,
+        misbehaviour: Iterable[str] = (),
+        **options: Any,
+    ) -> tuple[AnyChargePoint, Oddness]:
+        """Make one with a number of connectors (EVSEs), and with the seconds between its meter readings."""
+        named = list(misbehaviour)
+        own = [name for name in named if name in self.own]
+        charge_point = self.build(url, identity, places, interval_s, own, **options)
+        odd = [name for name in named if name not in own]
+        return charge_point, Oddness(charge_point, odd, random.Random(identity))  # noqa: S311 - no secret
 
 
 def _charge_point(
@@ -56,7 +80,12 @@ def _station(
 
 
 MODELS: Mapping[str, Model] = {
-    "1.6": Model(_charge_point, SENTENCES),
-    "2.0.1": Model(_station, SENTENCES_201, tuple(str(one) for one in Misbehaviour)),
+    "1.6": Model("1.6", _charge_point, SENTENCES, {}),
+    "2.0.1": Model(
+        "2.0.1",
+        _station,
+        SENTENCES_201,
+        {str(one): "told" if one is Misbehaviour.BEGIN_ZERO else "exact" for one in Misbehaviour},
+    ),
 }
 """Models by the version of OCPP; the first is the default."""

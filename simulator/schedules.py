@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -86,3 +87,8 @@ def in_unit(limit: PowerLimit, unit: str) -> Decimal:
     if unit == AMPERES:
         value /= VOLTS * (limit.phases or PHASES)
     return value.quantize(Decimal("0.1"))
+
+
+def unlimited(limit_w: float) -> float:
+    """Return a limit of power, infinite if it is only that of the hardware: a vehicle brings its own."""
+    return inf if limit_w >= MOST_W else limit_w

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from .vehicle import AnyVehicle
+
 NO_ID = -1
 """Transaction id in a StopTransaction whose StartTransaction was never answered."""
 
@@ -102,3 +104,20 @@ def energy(
         measurand=v16.Measurand.ENERGY_ACTIVE_IMPORT_REGISTER,
         unit=v16.UnitOfMeasure.WH,
     )
+
+
+def beside_energy(vehicle: AnyVehicle | None) -> tuple[v16.SampledValue, ...]:
+    """Make samples of what is known of a vehicle: its power, and its state of charge with direct current."""
+    if vehicle is None:
+        return ()
+    power = v16.SampledValue(
+        value=str(vehicle.power_w),
+        measurand=v16.Measurand.POWER_ACTIVE_IMPORT,
+        unit=v16.UnitOfMeasure.W,
+    )
+    if vehicle.phases:
+        return (power,)
+    soc = v16.SampledValue(
+        value=str(int(vehicle.soc * 100)), measurand=v16.Measurand.SOC, unit=v16.UnitOfMeasure.PERCENT
+    )
+    return power, soc

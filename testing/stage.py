@@ -250,7 +250,7 @@ class Stage(PluginSystem):
             return self.attach(identity, subprotocol=agreed)
 
         model = MODELS[version or next(iter(MODELS))]
-        charge_point: AnyChargePoint = model.make(
+        charge_point, _ = model.make(
             "ws://stage",
             charge_point_id,
             connectors,

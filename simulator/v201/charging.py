@@ -13,16 +13,28 @@ from ...protocol import v201
 from ..backlog import Backlog, Delivery, Dispatcher
 from ..errors import CallFailed, Disconnected, NotPossible
 from ..jobs import PeriodicTask
+from ..schedules import unlimited
 from .authorization import Authorization, token_key
 from .charging_profiles import StationProfiles
 from .reservations import Reservations
-from .transactions import Context, Event, Misbehaviour, State, StationTransaction, Trigger, energy
+from .transactions import (
+    Context,
+    Event,
+    Misbehaviour,
+    State,
+    StationTransaction,
+    Trigger,
+    beside_energy,
+    energy,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
 
     from ...protocol.actions import Request
     from ..jobs import Jobs
+    from ..vehicle import AnyVehicle
     from .device_model import DeviceModel
     from .evses import Connector, Evse, Evses
 
@@ -65,6 +77,7 @@ class StationCharging:
         )
         self.auto_plug = auto_plug
         self.misbehaviour = misbehaviour
+        self.journal: Callable[[StationTransaction], object] | None = None  # called with each that begins
         self.metering = PeriodicTask(
             jobs, lambda: model.integer("SampledDataCtrlr.TxUpdatedInterval"), self._sample
         )
@@ -96,10 +109,10 @@ class StationCharging:
         self.authorization.remember(token, info)
         return info
 
-    def plug_in(self, evse_id: int, connector_id: int) -> None:
+    def plug_in(self, evse_id: int, connector_id: int, vehicle: AnyVehicle | None = None) -> None:
         """Plug a vehicle in; what was presented before starts its transaction."""
         evse = self.evses[evse_id]
-        evse.plug_in(connector_id)
+        evse.plug_in(connector_id, vehicle)
         self.tell_evse(evse)
         if self._model.has("TxCtrlr.TxStartPoint", "EVConnected"):
             self._begin(evse)
@@ -200,6 +213,8 @@ class StationCharging:
             meter_start=evse.meter_wh,
             started_at=self._jobs.now(),
         )
+        if self.journal is not None:
+            self.journal(transaction)
         return transaction
 
     def _started(self, evse: Evse, trigger: v201.TriggerReason, token: v201.IdToken | None = None) -> None:
@@ -232,7 +247,7 @@ class StationCharging:
         """Move the meter on by `wh` and report these values, or a reading of the meter."""
         evse = self.evses[evse_id]
         evse.meter_wh += wh
-        readings = tuple(values) or (energy(evse.meter_wh),)
+        readings = tuple(values) or (energy(evse.meter_wh), *beside_energy(evse.vehicle))
         transaction = evse.transaction
         if transaction is not None:
             self._update(transaction, Trigger.METER_VALUE_PERIODIC, readings)
@@ -369,10 +384,34 @@ class StationCharging:
         seconds = self._model.integer("SampledDataCtrlr.TxUpdatedInterval")
         now = self._jobs.now()
         for evse in self.evses:
-            if evse.transaction is not None:
-                watts = min(CHARGING_W, self.profiles.limit_w(evse.id, now))
-                charging = evse.transaction.state is State.CHARGING
-                self._jobs.start(self.meter, evse.id, watts * seconds // 3600 if charging else 0)
+            if evse.transaction is None:
+                continue
+            limit_w = self._limit_w(evse, now)
+            if evse.vehicle is None:
+                wh = min(CHARGING_W, limit_w) * seconds // 3600
+            else:
+                wh = evse.vehicle.take(self._jobs.time(), unlimited(limit_w))
+            self._jobs.start(self.meter, evse.id, wh)
+
+    def _limit_w(self, evse: Evse, now: datetime) -> int:
+        """Return the power that the transaction of an EVSE may take; none unless it is charging.
+
+        A vehicle with a battery charges from when it is authorized, however long the answer takes.
+        """
+        transaction = evse.transaction
+        if transaction is None or transaction.state in SUSPENSIONS:
+            return 0
+        charging = transaction.state is State.CHARGING or (
+            evse.vehicle is not None and transaction.authorized
+        )
+        return self.profiles.limit_w(evse.id, now) if charging else 0
+
+    def read_all(self) -> None:
+        """Bring the meters of all EVSEs with a transaction to this moment, without a word."""
+        for evse in self.evses:
+            if evse.vehicle is not None and evse.transaction is not None:
+                limit_w = self._limit_w(evse, self._jobs.now())
+                evse.meter_wh += evse.vehicle.take(self._jobs.time(), unlimited(limit_w))
 
     # -- Events ----------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from ..errors import NotPossible
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..vehicle import AnyVehicle
     from .transactions import StationTransaction
 
 Status = v201.ConnectorStatus
@@ -60,6 +61,7 @@ class Evse:
         "scheduled",
         "station",
         "transaction",
+        "vehicle",
     )
 
     def __init__(self, station: Evses, id_: int, connectors: int, meter_wh: int) -> None:
@@ -69,6 +71,7 @@ class Evse:
         self.operative = True
         self.scheduled: dict[Connector | None, bool] | None = None  # once the transaction is over
         self.transaction: StationTransaction | None = None
+        self.vehicle: AnyVehicle | None = None  # how it charges; None: as the station has it
         self.presented: object | None = None  # a start that waits for a vehicle
         self.reserved = False
         self.meter_wh = meter_wh
@@ -95,12 +98,13 @@ class Evse:
         """True if a vehicle could come: reserved or not."""
         return self.transaction is None and self.status in (Status.AVAILABLE, Status.RESERVED)
 
-    def plug_in(self, connector_id: int) -> Connector:
+    def plug_in(self, connector_id: int, vehicle: AnyVehicle | None = None) -> Connector:
         """Plug a vehicle in. Raises NotPossible if there is one."""
         connector = self[connector_id]
         if self.connector is not None:
             raise NotPossible(f"EVSE {self.id}: a vehicle is plugged in already")
         connector.plugged = True
+        self.vehicle = vehicle
         return connector
 
     def unplug(self) -> Connector:
@@ -109,6 +113,7 @@ class Evse:
         if connector is None:
             raise NotPossible(f"EVSE {self.id}: no vehicle is plugged in")
         connector.plugged = False
+        self.vehicle = None
         return connector
 
     def end(self) -> None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ..backlog import Backlog
     from ..connection import Backoff
     from ..memory_client import Dial
+    from ..vehicle import AnyVehicle
     from .evses import Evse
     from .transactions import StationTransaction
 
@@ -94,7 +95,7 @@ class Station:
         timers: Timers | None = None,
         dial: Dial | None = None,
     ) -> None:
-        self._core = core = SimulatorCore(
+        self.core = core = SimulatorCore(
             url,
             identity,
             version=v201.VERSION,
@@ -206,13 +207,13 @@ class Station:
 
     def now(self) -> datetime:
         """Return the time of the station."""
-        return self._core.jobs.now()
+        return self.core.jobs.now()
 
     # -- The connection --------------------------------------------------------------------------
 
     def connect(self) -> None:
         """Connect, without booting. Blocks. Raises like `ChargePoint.connect`."""
-        self._core.jobs.begin()
+        self.core.jobs.begin()
         self.connection.open()
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
@@ -221,13 +222,13 @@ class Station:
             beat.stop()
         self.monitors.stop()
         self.boot_sequence.stop()
-        self._core.jobs.end()
+        self.core.jobs.end()
         self.connection.close(code, reason)
 
     @property
     def online(self) -> bool:
         """True while the station has a connection."""
-        return self._core.online
+        return self.core.online
 
     @property
     def registration(self) -> Registration | None:
@@ -238,7 +239,7 @@ class Station:
     def registration(self, status: Registration) -> None:
         self.boot_sequence.take(status)
         if self.ready:
-            self._core.jobs.start(self.charging.tell_all)
+            self.core.jobs.start(self.charging.tell_all)
 
     @property
     def ready(self) -> bool:
@@ -253,38 +254,38 @@ class Station:
     @property
     def ignored(self) -> Mapping[str, int]:
         """Frames of the central system's that it could make nothing of, by reason."""
-        return self._core.conversation.ignored
+        return self.core.conversation.ignored
 
     @property
     def late_answers(self) -> int:
         """Number of answers that came after their time limit."""
-        return self._core.conversation.late_answers
+        return self.core.conversation.late_answers
 
     @property
     def password(self) -> str | bytes | None:
         """Password of the next connection."""
-        return self._core.password
+        return self.core.password
 
     @password.setter
     def password(self, password: str | bytes | None) -> None:
-        self._core.password = password
+        self.core.password = password
 
     @property
     def url(self) -> str:
         """Whole URL of the next connection."""
-        return self._core.url
+        return self.core.url
 
     @url.setter
     def url(self, url: str) -> None:
-        self._core.url = url
+        self.core.url = url
 
     def wait_online(self, timeout_s: float = 10.0) -> None:
         """Wait until it has a connection. Raises TimeoutError."""
-        self._core.wait_online(timeout_s)
+        self.core.wait_online(timeout_s)
 
     def wait_offline(self, timeout_s: float = 10.0) -> None:
         """Wait until it has none. Raises TimeoutError."""
-        self._core.wait_offline(timeout_s)
+        self.core.wait_offline(timeout_s)
 
     def wait_accepted(self, timeout_s: float = 10.0) -> None:
         """Wait until a boot was accepted. Raises TimeoutError."""
@@ -295,9 +296,9 @@ class Station:
         self._pinging.restart()
         self.monitors.restart()
         if self.boot_sequence.reconnected():
-            self._core.jobs.start(self.boot_sequence.boot)
+            self.core.jobs.start(self.boot_sequence.boot)
         elif self.ready:
-            self._core.jobs.start(self.charging.tell_all)
+            self.core.jobs.start(self.charging.tell_all)
 
     def _lost(self) -> None:
         self._pinging.stop()
@@ -310,7 +311,7 @@ class Station:
 
         Raises like `ChargePoint.send`.
         """
-        return self._core.conversation.send(request, timeout_s)
+        return self.core.conversation.send(request, timeout_s)
 
     def _boot_request(self, reason: v201.BootReason) -> v201.BootNotification:
         return v201.BootNotification(charging_station=self._hardware, reason=reason)
@@ -347,7 +348,7 @@ class Station:
             connector.told = None
         for one in self.evses:
             one.presented = None
-        self.connection.redial(CloseCode.GOING_AWAY, "reset", between=self._core.conversation.renew)
+        self.connection.redial(CloseCode.GOING_AWAY, "reset", between=self.core.conversation.renew)
 
     def reset_when_idle(self, evse: Evse | None = None) -> None:
         """Restart when no transaction runs; one EVSE has nothing to restart by then."""
@@ -359,12 +360,12 @@ class Station:
     def _idle(self) -> None:
         if self._reset_when_idle and not self.evses.busy:
             self._reset_when_idle = False
-            self._core.jobs.start(self.reset)
+            self.core.jobs.start(self.reset)
 
     def heed(self, *, new_password: bool) -> None:
         """Let changed variables take effect. Blocks until it is connected again if the password has changed."""
         if new_password:
-            self._core.password = self.model[BASIC_AUTH_PASSWORD]
+            self.core.password = self.model[BASIC_AUTH_PASSWORD]
             self.connection.redial(CloseCode.NORMAL, "the password has changed")
         for beat in self._beats:
             beat.restart()
@@ -404,9 +405,9 @@ class Station:
         """Present a token: the central system decides, or the lists while it cannot be reached."""
         return self.charging.authorize(_token(token))
 
-    def plug_in(self, evse_id: int = 1, connector_id: int = 1) -> None:
+    def plug_in(self, evse_id: int = 1, connector_id: int = 1, *, vehicle: AnyVehicle | None = None) -> None:
         """Plug a vehicle in; with TxStartPoint EVConnected that begins a transaction. Raises NotPossible."""
-        self.charging.plug_in(evse_id, connector_id)
+        self.charging.plug_in(evse_id, connector_id, vehicle)
 
     def start(self, token: Token, evse_id: int = 1) -> StationTransaction:
         """Start charging; a vehicle must be plugged in.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..backlog import Delivery
+    from ..vehicle import AnyVehicle
 
 Event, Trigger, State = v201.TransactionEventType, v201.TriggerReason, v201.ChargingState
 Context = v201.ReadingContext
@@ -159,3 +160,22 @@ def energy(meter_wh: int, context: v201.ReadingContext = Context.SAMPLE_PERIODIC
         measurand=v201.Measurand.ENERGY_ACTIVE_IMPORT_REGISTER,
         unit_of_measure=v201.UnitOfMeasure(unit="Wh"),
     )
+
+
+def beside_energy(vehicle: AnyVehicle | None) -> tuple[v201.SampledValue, ...]:
+    """Make samples of what is known of a vehicle: its power, and its state of charge with direct current."""
+    if vehicle is None:
+        return ()
+    power = v201.SampledValue(
+        value=Decimal(vehicle.power_w),
+        measurand=v201.Measurand.POWER_ACTIVE_IMPORT,
+        unit_of_measure=v201.UnitOfMeasure(unit="W"),
+    )
+    if vehicle.phases:
+        return (power,)
+    soc = v201.SampledValue(
+        value=Decimal(int(vehicle.soc * 100)),
+        measurand=v201.Measurand.SOC,
+        unit_of_measure=v201.UnitOfMeasure(unit="Percent"),
+    )
+    return power, soc

@@ -158,4 +158,4 @@ def test_a_station_that_is_closed_leaves_no_job(system):
     with station:
         station.plug_in()
         station.start("T1")
-    assert len(station._core.jobs) == 0
+    assert len(station.core.jobs) == 0
