@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from chargehand.tests.ports import free_port
+
 HERE = Path(__file__).parent
 BUILD = HERE / "build"  # ignored by git
 START_TIMEOUT_S = 120.0
@@ -154,13 +156,6 @@ def settle(core: int | None) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if core is not None:
         os.sched_setaffinity(0, {core})
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -18,9 +18,11 @@ from pathlib import Path
 from statistics import median
 
 import click
-from contestants import HERE, Contestant, Running, free_port, running
+from contestants import HERE, Contestant, Running, running
 from load import Generator, build, call
 from machine import cores
+
+from chargehand.tests.ports import free_port
 
 LIMIT = 0.9
 WARMUP_S = 2.0

@@ -21,12 +21,13 @@ from statistics import quantiles
 
 import click
 import gevent
-from contestants import free_port
 from gevent.pool import Group
 from gevent.subprocess import DEVNULL, STDOUT, Popen
 from rich.console import Console
 from rich.table import Table
 from station import PACE_S, Station
+
+from chargehand.tests.ports import free_port
 
 UNTOUCHED = 50
 READINGS = 8
@@ -34,7 +35,8 @@ PER_TRANSACTION = READINGS + 2
 P99, P99_LIMIT_MS = "others, p99 ms", 1000
 GROWTH, GROWTH_LIMIT_MIB = "memory growth at the most, MiB", 200
 LONGEST_S = 3600.0
-START_S = 20.0
+START_S = 120.0
+STOP_S = 120.0
 CONSOLE = Console(width=None if sys.stdout.isatty() else 120)
 NUMBER = re.compile(rb'"transactionId":(\d+)')
 BEGUN = 1_750_000_000
@@ -54,7 +56,7 @@ def serving(folder: Path, *options: str) -> Iterator[tuple[int, int]]:
             gevent.sleep(0.05)
         yield port, process.pid
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(STOP_S)
     finally:
         if process.poll() is None:
             process.kill()

@@ -4,7 +4,8 @@
 
 The server is a process of its own; this process plays the charge points and measures the untouched ones: each sends
 an Authorize from time to time and waits for its answer. Rule: the same charge points call at the same pace in every
-phase; only the trouble of the others differs. With `--bound-ms` the exit status is 1 if a p99 is over it.
+phase; only the trouble of the others differs. The exit status is 1 if nobody was answered while the trouble of
+another was going on, and with `--bound-ms` if a p99 is over that.
 """
 
 import gc
@@ -40,7 +41,10 @@ from chargehand.cli.program import tune_collector
 SILENT = 50  # charge points that answer no command
 TIMEOUT_S = 1.0  # of those commands, and the deadline of the handler that hangs
 FAIL_APART_S = 0.005  # between two failures
+LEAST_S = 0.05  # of a command that is sent late
+OVERLAP_S = 120.0  # longest wait for a call that was made and answered meanwhile
 APART_S = 0.01  # between those commands; all of them are out well before the first is over
+CLOSE_S = 60.0
 HANG, RAISE, NONSENSE = "HANG", "RAISE", "NONSENSE"
 CONSOLE = Console(width=None if sys.stdout.isatty() else 120)
 
@@ -77,7 +81,7 @@ def serve() -> None:
             # Sent one after the other, so that only their timeouts coincide.
             due, tickets = time.monotonic() + TIMEOUT_S, []
             for number in range(SILENT):
-                left_s = due - time.monotonic()
+                left_s = max(due - time.monotonic(), LEAST_S)
                 tickets.append(system.send(f"SILENT-{number}", v16.ClearCache(), timeout_s=left_s))
                 gevent.sleep(APART_S)
             for ticket in tickets:
@@ -94,35 +98,65 @@ class Testbed:
         self.untouched = [Station.connect(port, f"CP{number}") for number in range(charge_points)]
         self.silent = [Station.connect(port, f"SILENT-{number}") for number in range(SILENT)]
         self.bad = Station.connect(port, "BAD")
+        self.meanwhile = 0  # calls of the untouched that began and ended during one trouble of another
+        self._troubles = 0  # that have begun or ended
+        self._until = 0.0
 
-    def phase(self, seconds: float, trouble: Callable[[float], None]) -> list[float]:
-        """Run the untouched charge points for some seconds of trouble; return their latencies in seconds."""
+    def phase(
+        self, seconds: float, trouble: Callable[[], None] | None, *, lasts: bool = False
+    ) -> list[float]:
+        """Run the untouched charge points for some seconds of trouble; return their latencies in seconds.
+
+        The phase of a trouble that `lasts` is longer if no call was made and answered during it.
+        """
         for station in self.untouched:
             station.latencies.clear()
-        until = time.monotonic() + seconds
+        self.meanwhile, self._until = 0, time.monotonic() + seconds
         group = Group()
         for number, station in enumerate(self.untouched):
-            group.spawn(station.pace, PACE_S * number / len(self.untouched), until)
-        troubled = gevent.spawn(trouble, until)
+            group.spawn(self._pace, station, PACE_S * number / len(self.untouched), lasts)
+        troubled = gevent.spawn(self._go_on, trouble, lasts) if trouble is not None else None
         group.join(raise_error=True)
-        troubled.get()
+        if troubled is not None:
+            troubled.get()
         return [latency for station in self.untouched for latency in station.latencies]
 
-    def time_out(self, until: float) -> None:
-        """Have 50 commands time out at the same moment, again and again."""
-        while time.monotonic() < until:
-            self._process.stdin.write("go\n")
-            self._process.stdin.flush()
-            states = json.loads(self._process.stdout.readline())
-            if states != ["timed_out"] * SILENT:
-                raise RuntimeError(f"the commands should all have timed out: {states}")
+    def _going(self, lasts: bool) -> bool:
+        now = time.monotonic()
+        return now < self._until or (lasts and not self.meanwhile and now < self._until + OVERLAP_S)
 
-    def fail(self, tag: str, until: float) -> None:
-        """Have the plugin fail for one charge point, again and again."""
-        while time.monotonic() < until:
-            if b"InternalError" not in self.bad.authorize(tag):
-                raise RuntimeError("the handler that fails was not stood in for")
+    def _pace(self, station: Station, after_s: float, lasts: bool) -> None:
+        """Send Authorizes at the pace, at least one."""
+        gevent.sleep(after_s)
+        going = True
+        while going:
+            at = self._troubles
+            if b'"Accepted"' not in station.authorize("TAG"):
+                raise RuntimeError("an untouched charge point got a wrong answer")
+            # An odd number is that of a trouble that is going on.
+            self.meanwhile += at % 2 == 1 and at == self._troubles
+            gevent.sleep(PACE_S)
+            going = self._going(lasts)
+
+    def _go_on(self, trouble: Callable[[], None], lasts: bool) -> None:
+        while self._going(lasts):
+            self._troubles += 1
+            trouble()
+            self._troubles += 1
             gevent.sleep(FAIL_APART_S)
+
+    def time_out(self) -> None:
+        """Have 50 commands time out at the same moment."""
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+        states = json.loads(self._process.stdout.readline())
+        if states != ["timed_out"] * SILENT:
+            raise RuntimeError(f"the commands should all have timed out: {states}")
+
+    def fail(self, tag: str) -> None:
+        """Have the plugin fail for one charge point."""
+        if b"InternalError" not in self.bad.authorize(tag):
+            raise RuntimeError("the handler that fails was not stood in for")
 
     def close(self) -> None:
         """Close the connections and end the server."""
@@ -130,7 +164,7 @@ class Testbed:
             station.client.cut(reset=False)
         self._process.stdin.close()
         try:
-            self._process.wait(10)
+            self._process.wait(CLOSE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -149,23 +183,30 @@ def main(*, serves: bool, charge_points: int, seconds: float, bound_ms: float) -
         return
     gc.disable()  # a pause of this process would count as a delay of the server
     testbed = Testbed(charge_points)
-    table = Table("while", "calls", "p50 ms", "p99 ms", "worst ms")
+    table = Table("while", "calls", "of them meanwhile", "p50 ms", "p99 ms", "worst ms")
     over = []
     try:
-        testbed.phase(min(seconds, 1.0), lambda _: None)  # warm up
-        for what, trouble in (
-            ("all is quiet", lambda _: None),
-            (f"{SILENT} commands time out at once, each second", testbed.time_out),
-            ("all is quiet", lambda _: None),
-            ("a plugin hangs for one charge point", partial(testbed.fail, HANG)),
-            ("a plugin raises for one charge point, all the time", partial(testbed.fail, RAISE)),
-            ("a plugin talks nonsense to one charge point, all the time", partial(testbed.fail, NONSENSE)),
-            ("all is quiet", lambda _: None),
+        testbed.phase(min(seconds, 1.0), None)  # warm up
+        for what, trouble, lasts in (
+            ("all is quiet", None, False),
+            (f"{SILENT} commands time out at once, each second", testbed.time_out, True),
+            ("all is quiet", None, False),
+            ("a plugin hangs for one charge point", partial(testbed.fail, HANG), True),
+            ("a plugin raises for one charge point, all the time", partial(testbed.fail, RAISE), False),
+            (
+                "a plugin talks nonsense to one charge point, all the time",
+                partial(testbed.fail, NONSENSE),
+                False,
+            ),
+            ("all is quiet", None, False),
         ):
-            latencies = testbed.phase(seconds, trouble)
+            latencies = testbed.phase(seconds, trouble, lasts=lasts)
             percentiles = quantiles(latencies, n=100)
             figures = [1000 * one for one in (percentiles[49], percentiles[98], max(latencies))]
-            table.add_row(what, str(len(latencies)), *(f"{one:.2f}" for one in figures))
+            meanwhile = str(testbed.meanwhile) if lasts else ""
+            table.add_row(what, str(len(latencies)), meanwhile, *(f"{one:.2f}" for one in figures))
+            if lasts and not testbed.meanwhile:
+                over.append(f"nobody was answered while {what}")
             if bound_ms and figures[1] > bound_ms:
                 over.append(f"p99 while {what}: {figures[1]:.2f} ms")
     finally:

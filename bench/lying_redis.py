@@ -14,11 +14,12 @@ from pathlib import Path
 
 import gevent
 import gevent.socket
-from contestants import free_port
 from gevent.server import StreamServer
 
+from chargehand.tests.ports import free_port
+
 REDIS = shutil.which("redis-server")
-START_S = 10.0
+START_S = 120.0
 READ_BYTES = 65_536
 LIES = ("types", "nonsense", "unasked", "errors", "endless", "ends", "silence")
 WRONG = (

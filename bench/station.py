@@ -9,7 +9,7 @@ from gevent.event import AsyncResult
 from chargehand.simulator import Client
 
 PACE_S = 0.2  # between two calls at a pace
-ANSWER_S = 30.0  # longest wait for an answer
+ANSWER_S = 120.0  # longest wait for an answer
 
 
 @dataclass(slots=True)

@@ -10,11 +10,12 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .ports import free_port
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -61,7 +62,7 @@ class PostgresProcess:
         try:
             if self._user is not None:
                 os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
-            self.port = _free_port()
+            self.port = free_port()
             self._options = f"-c fsync={'on' if fsync else 'off'} -c listen_addresses=127.0.0.1"
             self._run(
                 "initdb",
@@ -171,8 +172,3 @@ def _user() -> pwd.struct_passwd | None:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name)
     raise NoPostgres(f"PostgreSQL refuses root, and there is no user {' or '.join(USERS)}")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])

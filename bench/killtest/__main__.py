@@ -30,7 +30,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -49,16 +48,17 @@ from fleet import FLEETS, Log
 from gevent import subprocess as gevent_subprocess
 from inside import OF_PLUGIN, OF_SESSION
 
+from chargehand.tests.ports import free_port
 from chargehand.tests.postgres_process import NoPostgres, PostgresProcess
 from chargehand.tests.remote.redis_process import REDIS, RedisProcess
 
 FILE = "chargehand.sqlite"
 READY_S = 180.0
-STOP_S = 30.0
+STOP_S = 120.0
 ANSWER_S = 60.0
 ALIVE_S = (0.2, 2.0)
 FAULTS_SHOWN = 20
-EVENTS_S = 90.0
+EVENTS_S = 120.0
 """Seconds without progress after which the spool counts as not emptied, or the last events as not delivered."""
 CRASH_LOOK_S = 0.02
 WORKER_KILLED = 0.75
@@ -253,12 +253,6 @@ def children(parent: int) -> list[int]:
             if int(fields[1]) == parent and fields[0] != "Z":
                 found.append(int(path.parent.name))
     return found
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 class Database:

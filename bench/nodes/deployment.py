@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -16,9 +15,11 @@ from typing import Any, Self
 import gevent
 from gevent import subprocess
 
+from chargehand.tests.ports import free_port
+
 BENCH = Path(__file__).parents[1]
-START_S = 30.0
-STOP_S = 10.0
+START_S = 180.0
+STOP_S = 60.0
 TOKEN = "bench"
 SECRET = "a secret of the bench"
 
@@ -49,12 +50,6 @@ listen ocpp
 
 class NotHere(Exception):
     """A program that the run needs is not installed."""
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 class Process:

@@ -1,12 +1,13 @@
 """`chargehand send`, against a stub of the HTTP API: its address, its requests, and its output for the answers."""
 
 import json
-import socket
 
 import pytest
 from click.testing import CliRunner
 
 from chargehand.cli.main import main
+
+from ..ports import free_port
 
 pytestmark = pytest.mark.usefixtures("_clean_environment")
 
@@ -126,16 +127,14 @@ def test_every_other_end_is_a_clear_text_and_status_one(stub, status, body, want
 
 
 def test_no_server_at_all_is_one_clear_line():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     done = call("CP1", "Reset", "--url", url)
     assert done.exit_code == 1
     assert done.stderr.startswith(f"chargehand: no answer from a server at {url}: Connection refused\n")
 
 
 def test_an_address_that_only_the_settings_name_is_said_to_be_theirs(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     (tmp_path / "c.toml").write_text(f"[http]\nport = {port}\n")
     done = call("CP1", "Reset", "--config", str(tmp_path / "c.toml"), "--data", str(tmp_path / "data"))
     assert done.exit_code == 1

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 
 import gevent
 import pytest
@@ -25,6 +24,7 @@ from chargehand.cli.main import main
 from chargehand.cli.simulation import Visit, address, play
 
 from ..hub import until
+from ..ports import free_port
 
 pytestmark = pytest.mark.usefixtures("_clean_environment")
 
@@ -255,8 +255,7 @@ def test_it_finds_the_server_of_the_data_folder_and_the_password_of_the_settings
 
 
 def test_no_server_at_all_is_one_clear_line():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"ws://127.0.0.1:{free.getsockname()[1]}"
+    url = f"ws://127.0.0.1:{free_port()}"
     done = simulate("CP1", "--url", url)
     assert done.exit_code == 1
     assert done.stderr.startswith(f"chargehand: no central system at {url}/CP1: Connection refused\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ..certificates import Authority, Pair
+from ..ports import free_port
 from .conftest import ON_EACH_TRANSPORT, StartServer
 from .process import kill, until
 from .rawsocket import SUBPROTOCOL, EndedError, RawSocket
@@ -66,14 +67,6 @@ def running(command: list[str], port: int, folder: Path) -> Iterator[str]:
         yield f"wss://127.0.0.1:{port}/ocpp/"
     finally:
         kill(process)
-
-
-def free_port() -> int:
-    """Return a port that nobody uses."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def adapted(name: str, folder: Path, places: dict[str, object]) -> str:

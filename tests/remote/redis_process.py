@@ -2,22 +2,17 @@
 
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 import gevent.socket
 
+from ..ports import free_port
+
 REDIS = shutil.which("redis-server")
 START_S = 60.0
 POLL_S = 0.01
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 class RedisProcess:

@@ -7,7 +7,8 @@ from chargehand.remote.redis.link import Link
 
 from ...certificates import make_certificate
 from ...hub import settle, until
-from ..redis_process import RedisProcess, free_port
+from ...ports import free_port
+from ..redis_process import RedisProcess
 
 
 def name_of(address: Address, name: str = "test") -> str:
