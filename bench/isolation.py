@@ -114,18 +114,18 @@ class Testbed:
         self.meanwhile, self._until = 0, time.monotonic() + seconds
         group = Group()
         for number, station in enumerate(self.untouched):
-            group.spawn(self._pace, station, PACE_S * number / len(self.untouched), lasts)
-        troubled = gevent.spawn(self._go_on, trouble, lasts) if trouble is not None else None
+            group.spawn(self._pace, station, PACE_S * number / len(self.untouched), lasts=lasts)
+        troubled = gevent.spawn(self._go_on, trouble, lasts=lasts) if trouble is not None else None
         group.join(raise_error=True)
         if troubled is not None:
             troubled.get()
         return [latency for station in self.untouched for latency in station.latencies]
 
-    def _going(self, lasts: bool) -> bool:
+    def _going(self, *, lasts: bool) -> bool:
         now = time.monotonic()
         return now < self._until or (lasts and not self.meanwhile and now < self._until + OVERLAP_S)
 
-    def _pace(self, station: Station, after_s: float, lasts: bool) -> None:
+    def _pace(self, station: Station, after_s: float, *, lasts: bool) -> None:
         """Send Authorizes at the pace, at least one."""
         gevent.sleep(after_s)
         going = True
@@ -136,10 +136,10 @@ class Testbed:
             # An odd number is that of a trouble that is going on.
             self.meanwhile += at % 2 == 1 and at == self._troubles
             gevent.sleep(PACE_S)
-            going = self._going(lasts)
+            going = self._going(lasts=lasts)
 
-    def _go_on(self, trouble: Callable[[], None], lasts: bool) -> None:
-        while self._going(lasts):
+    def _go_on(self, trouble: Callable[[], None], *, lasts: bool) -> None:
+        while self._going(lasts=lasts):
             self._troubles += 1
             trouble()
             self._troubles += 1
