@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gevent.monkey import get_original  # reads what there was before; patches nothing
 
+from .. import __version__
 from ..config.errors import ChargehandError
 from ..protocol.framing import FrameReader, FrameTooLong, frame
 
@@ -35,9 +36,13 @@ class NoParent(ChargehandError):
     """Nothing was handed over."""
 
 
+class OtherVersion(ChargehandError):
+    """The parent runs another version: chargehand was upgraded after its start."""
+
+
 def handover(settings: Settings, worker: Worker) -> bytes:
-    """Encode the first message to a worker process."""
-    return frame(pickle.dumps((settings, worker)), MESSAGE_BYTES)
+    """Encode the first messages to a worker process: the version, which any version can read, and what it needs."""
+    return frame(__version__.encode(), MESSAGE_BYTES) + frame(pickle.dumps((settings, worker)), MESSAGE_BYTES)
 
 
 def worker_views(workers: Sequence[dict[str, Any]], reloads: int, settings: Settings | None = None) -> bytes:
@@ -58,8 +63,11 @@ class Channel:
         self._messages: deque[bytes] = deque()
 
     def read(self) -> tuple[Settings, Worker]:
-        """Read the settings and the worker's identity from the parent. Raises `NoParent`."""
+        """Read the settings and the worker's identity from the parent. Raises `NoParent`, and `OtherVersion`."""
         try:
+            version = self._receive().decode("ascii", "replace")
+            if version[:1].isdigit() and version != __version__:
+                raise OtherVersion(f"the parent is chargehand {version}, and this one {__version__}")
             settings, worker = pickle.loads(self._receive())  # noqa: S301 - from our own parent
         except (OSError, EOFError, ValueError, MemoryError, pickle.UnpicklingError) as error:
             raise NoParent from error

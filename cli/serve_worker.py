@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from .channel import Channel, NoParent
+from .channel import Channel, NoParent, OtherVersion
 from .configuration import find_plugins_here
-from .failures import CommandMisused
+from .failures import CommandFailed, CommandMisused
 from .logs import configure
 from .program import Program, cannot_start
 from .service_manager import beat
@@ -56,6 +56,10 @@ def serve() -> int:
     except NoParent as error:
         raise CommandMisused(
             "serve-worker cannot be run by hand", "start the workers with `chargehand serve --workers N`"
+        ) from error
+    except OtherVersion as error:
+        raise CommandFailed(
+            f"cannot serve: {error}", "restart the server as a whole: it was upgraded after its start"
         ) from error
     levels = configure(
         settings.log,

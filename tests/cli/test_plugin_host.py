@@ -11,7 +11,7 @@ from gevent.event import Event
 
 from chargehand import HttpSettings, Settings
 from chargehand.cli import channel
-from chargehand.cli.channel import Channel, NoParent, handover, worker_views
+from chargehand.cli.channel import Channel, NoParent, OtherVersion, handover, worker_views
 from chargehand.cli.workers import WorkerProcess, ending
 from chargehand.config.worker_process import Worker
 
@@ -37,6 +37,15 @@ def test_what_the_parent_hands_over_arrives_as_it_was(ends):
     assert made.read() == (SETTINGS, WORKER)
     made.ready()
     assert parent.recv(10) == channel.READY
+
+
+def test_a_parent_of_another_version_is_told_apart(ends, monkeypatch):
+    parent, made = ends
+    monkeypatch.setattr(channel, "__version__", "0.0.9")
+    parent.sendall(handover(SETTINGS, WORKER))
+    monkeypatch.undo()
+    with pytest.raises(OtherVersion, match=r"the parent is chargehand 0\.0\.9, and this one 0\."):
+        made.read()
 
 
 def test_what_a_plugin_starts_reads_nothing_of_it(ends):

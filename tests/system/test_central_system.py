@@ -33,6 +33,7 @@ from chargehand.transport.tls import TlsError
 from ..hub import until
 from ..in_process import QUICK, SETTINGS, connect, system_with
 from ..leftovers import Snapshot, native_threads
+from ..remote.registry_harness import LeaseRegistry
 
 # Start and stop
 
@@ -395,3 +396,13 @@ def test_its_parts_are_described_from_left_to_right(system):
     assert (sessions["sessions"], sessions["crashed"]) == (1, [])
     assert [child["id"] for child in endpoints["children"]] == ["ws"]
     assert {child["state"] for child in described["children"]} == {"running"}
+
+
+def test_a_node_that_may_not_join_those_that_live_cannot_go_on():
+    exchange = LeaseRegistry()
+    system = CentralSystem(SETTINGS, coordinator=exchange.board("b"))
+    system.start()
+    exchange.boards["b"].listener.refused("node a speaks another link")
+    with pytest.raises(SystemFailed, match="node a speaks another link"):
+        system.wait(60)
+    assert "b" not in exchange.boards
