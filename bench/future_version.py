@@ -9,7 +9,9 @@ monkey.patch_all()
 
 import msgspec  # noqa: E402 - after the patch
 
-from chargehand.remote.cluster import coordinator, messages  # noqa: E402
+from chargehand.remote.cluster import messages  # noqa: E402
+from chargehand.remote.cluster.coordinator import LINK  # noqa: E402
+from chargehand.remote.cluster.redis_coordinator import RedisCoordinator  # noqa: E402
 from chargehand.store import postgres_schema  # noqa: E402
 
 STEP = """
@@ -26,7 +28,7 @@ def encode(message: messages.NodeMessage) -> bytes:
 
 
 postgres_schema.STEPS += (STEP,)
-coordinator.LINK += 1
+RedisCoordinator.__init__.__kwdefaults__["links"] = (LINK + 1, LINK)
 messages.encode = encode
 
 if __name__ == "__main__":
