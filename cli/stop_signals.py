@@ -42,6 +42,10 @@ def ended_by_signals(over: Callable[[], object]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+TERMINAL_S = 0.2
+"""Seconds after SIGHUP until it is looked whether the terminal that the process was started from is gone."""
+
+
 class StopSignals:
     """Sets `asked` in the hub in which it was made.
 
@@ -63,13 +67,17 @@ class StopSignals:
         """Call `reload` in a greenlet of the hub at each SIGHUP from now on; one from a terminal that is gone stops."""
         loop, of_terminal = self._hub.loop, has_terminal()
 
-        def hung_up(number: int, frame: object) -> None:
-            if of_terminal and not has_terminal():
-                self._signalled(number, frame)
-            else:
-                loop.run_callback_threadsafe(lambda: gevent.spawn(reload) and None)
+        def hung_up() -> None:
+            if of_terminal:
+                gevent.sleep(TERMINAL_S)  # it may be going
+                if not has_terminal():
+                    self._signalled(signal.SIGHUP, None)
+                    return
+            reload()
 
-        signal.signal(signal.SIGHUP, hung_up)
+        signal.signal(
+            signal.SIGHUP, lambda *_: loop.run_callback_threadsafe(lambda: gevent.spawn(hung_up) and None)
+        )
 
     def stopped(self) -> None:
         """Note that the process has stopped in time."""

@@ -47,6 +47,6 @@ def test_nothing_is_lost_or_doubled_when_a_worker_a_node_and_redis_are_killed() 
 
 
 def test_nodes_are_upgraded_one_after_the_other_and_nothing_is_lost() -> None:
-    figures = figures_of("--charge-points", "10", "--quiet-s", "0.5", "--upgrade-to", "future_version")
+    figures = figures_of("--charge-points", "10", "--quiet-s", "0.2", "--upgrade-to", "future_version")
     assert figures["transactions in the store"] == figures["starts acknowledged"] != "0"
     assert figures["meter values in the store"] == figures["meter values acknowledged"]

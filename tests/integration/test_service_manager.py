@@ -4,13 +4,15 @@ import base64
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from .conftest import StartServer
-from .process import until
+from .process import kill, until
 from .rawsocket import SUBPROTOCOL, RawSocket
 from .server import Reply, Server
 
@@ -154,3 +156,34 @@ def test_settings_are_read_again_in_all_processes(
     assert "http.logins" in server.output
     assert all(ask(TOKEN).status == 200 for _ in many)
     assert "Traceback" not in server.output
+
+
+ON_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "chargehand", "serve", *sys.argv[1:]])
+"""
+
+
+def test_a_terminal_that_is_gone_stops_the_server(tmp_path: Path) -> None:
+    terminal, theirs = os.openpty()
+    options = ["--data", str(tmp_path / "data"), "--port", "0", "--http-port", "0", "--store", "memory"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", ON_TERMINAL, *options],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    try:
+        os.close(theirs)
+        printed = b""
+        while b"ready" not in printed:
+            printed += os.read(terminal, 65536)
+        os.kill(process.pid, signal.SIGHUP)
+        while b"settings were read again" not in printed:
+            printed += os.read(terminal, 65536)
+        os.close(terminal)
+        assert process.wait(60) == 0
+    finally:
+        kill(process)
