@@ -1,5 +1,6 @@
 """Stores of a newer program: used as far as they allow it, with nothing lost of what only that program knows."""
 
+import re
 import sqlite3
 from contextlib import closing
 
@@ -54,6 +55,32 @@ def test_nothing_is_removed_while_a_program_lives_that_needs_it():
     check_removal(removal, [])
     with pytest.raises(StoreError, match=r"the column x is not removed: a node lives .* tables 6, and 7"):
         check_removal(removal, [8, 6])
+
+
+TAKES_AWAY = re.compile(r"\b(DROP|RENAME|DELETE|TRUNCATE|ALTER COLUMN|SET NOT NULL)\b", re.IGNORECASE)
+NEEDS_A_VALUE = re.compile(r"ADD COLUMN(?![^,;]*\bDEFAULT\b)[^,;]*\bNOT NULL\b", re.IGNORECASE)
+
+
+def faults_of(steps):
+    """List what in steps an older program could not live with."""
+    return [
+        found[0] for step in steps for rule in (TAKES_AWAY, NEEDS_A_VALUE) for found in rule.finditer(step)
+    ]
+
+
+@pytest.mark.parametrize("schema", [sqlite_schema, postgres_schema], ids=["sqlite", "postgres"])
+def test_steps_behind_the_rule_only_add_something(schema):
+    assert "INSERT INTO ids (name, next) VALUES ('needs'" in schema.STEPS[schema.RULED - 1]
+    assert faults_of(schema.STEPS[schema.RULED - 1 :]) == []
+    assert all(removal.needs > schema.RULED for removal in schema.REMOVALS)
+
+
+def test_a_step_that_takes_away_or_demands_is_seen():
+    assert faults_of(["ALTER TABLE a DROP COLUMN b", "ALTER TABLE a ADD COLUMN b text NOT NULL"]) == [
+        "DROP",
+        "ADD COLUMN b text NOT NULL",
+    ]
+    assert faults_of(["ALTER TABLE a ADD COLUMN b text NOT NULL DEFAULT '', ADD COLUMN c text"]) == []
 
 
 def make_future(run, steps):
