@@ -115,7 +115,15 @@ def listens(port: int) -> bool:
 class Deployment:
     """All processes of the run. Use it as a context manager. Raises `NotHere` if a program is not installed."""
 
-    def __init__(self, folder: Path, store: str, python: str = sys.executable) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: str,
+        python: str = sys.executable,
+        *,
+        config: str = CONFIG,
+        plugin_hosts: int = 2,
+    ) -> None:
         self._python = python  # of nodes and plugin hosts, until they are upgraded
         redis = shutil.which("redis-server")
         if redis is None:
@@ -124,12 +132,12 @@ class Deployment:
         self.redis_url = f"redis://127.0.0.1:{port}/0"
         options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         self.redis = Process("Redis", [redis, *options], folder, lambda: listens(port))
-        config = folder / "chargehand.toml"
-        config.write_text(CONFIG.format(redis=self.redis_url, token=TOKEN, secret=SECRET))
+        file = folder / "chargehand.toml"
+        file.write_text(config.format(redis=self.redis_url, token=TOKEN, secret=SECRET))
         self.ports = [free_port(), free_port()]
         self.http = [free_port(), free_port()]
-        self.nodes = [self._node(number, folder, config, store) for number in range(2)]
-        self.plugin_hosts = [self._plugin_host(number, folder, config) for number in range(2)]
+        self.nodes = [self._node(number, folder, file, store) for number in range(2)]
+        self.plugin_hosts = [self._plugin_host(number, folder, file) for number in range(plugin_hosts)]
         self.balancer = "the nodes themselves"
         self.addresses = [f"ws://127.0.0.1:{port}/ocpp/" for port in self.ports]
         self._haproxy = self._balance(folder)
