@@ -1,4 +1,4 @@
-"""`make month`: a simulated month of a fleet at two nodes, Redis and PostgreSQL, with faults, kills, restarts and backups.
+"""`make month`: a simulated month of a fleet at two nodes, Redis and PostgreSQL, with faults, kills and backups.
 
     python bench/month.py [--stations 300] [--days 30] [--speed 5000] [--profile home] [--share 0.2] [--seed 1]
         [--config FILE] [--disturb 5]
