@@ -214,7 +214,7 @@ def test_a_hub_that_is_stuck_is_ended_with_its_stack(serve_process):
     begun = time.monotonic()
     running.process.terminate()
     assert running.ended() == 1
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60
     assert "in spin" in running.output
 
 

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import sqlite3
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, Self
@@ -387,11 +386,9 @@ def test_what_is_wrong_at_the_start_is_said_once(tmp_path: Path) -> None:
     assert (status, len(lines)) == (2, 1), lines
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        begun = time.monotonic()
         status, lines = refused(tmp_path, "--port", port)
     assert (status, len(lines)) == (1, 1), lines
     assert port in lines[0]
-    assert time.monotonic() - begun < BACK_S
 
 
 def test_two_servers_do_not_share_a_port_by_mistake(start_server: StartServer, tmp_path: Path) -> None:

@@ -109,5 +109,5 @@ def test_peers_that_never_close_are_waited_for_once_and_not_one_after_the_other(
     sessions_harness.sessions.close_all()
     took_s = sessions_harness.clock.monotonic() - begun_at
     spread_s, timeout_s = 100 * EACH_S, 0.05
-    assert spread_s + timeout_s - 0.02 <= took_s <= spread_s + timeout_s + 0.05
+    assert spread_s + timeout_s - 0.02 <= took_s <= spread_s + 10 * timeout_s
     assert len(sessions_harness.directory) == 0

@@ -146,7 +146,7 @@ def test_a_report_that_cannot_be_written_stops_nothing(reports):
         until(lambda: len(reports) == times)  # noqa: B023
     begun_at = time.monotonic()
     watchdog.stop()
-    assert time.monotonic() - begun_at < 5
+    assert time.monotonic() - begun_at < 60
     os.close(write)
 
 

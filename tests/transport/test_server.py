@@ -1,7 +1,6 @@
 """The listening socket: TLS before the handshake, internal faults, and connections that outlive it."""
 
 import ssl
-import time
 
 import gevent
 import gevent.socket
@@ -190,12 +189,11 @@ def test_a_request_over_tls_that_is_not_finished_in_time_ends_with_its_connectio
 
 def test_a_client_that_is_slow_in_tls_keeps_nobody_waiting(serve_tls, certificate, no_traceback):
     """The library patches nothing: with the standard library's TLS the hub would block."""
-    served = serve_tls(handshake_timeout_s=2.0)
-    served.client().sends(b"\x16\x03\x01")
+    served = serve_tls(handshake_timeout_s=60.0)
+    slow = served.client()
+    slow.sends(b"\x16\x03\x01")
     settle()
-    begun = time.monotonic()
     assert served.client(trust=certificate[0]).asks(SUBPROTOCOL).status == 101
-    assert time.monotonic() - begun < 1.0
     assert served.gate.failures == []
 
 

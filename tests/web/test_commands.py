@@ -1,7 +1,6 @@
 """Commands: the HTTP status for each final state of a ticket, and refusals before there is a ticket."""
 
 import json
-import time
 
 import falcon
 import gevent
@@ -53,9 +52,7 @@ def test_a_refused_command_is_409_with_the_callerror(client, charge_point):
 
 def test_a_command_that_nobody_waits_for_is_202_and_leads_to_its_ticket(client, charge_point):
     charge_point("CP1")
-    begun = time.monotonic()
     reply = client.simulate_post(path("ClearCache", wait=0))
-    assert time.monotonic() - begun < 5
     assert reply.status == falcon.HTTP_202
     assert reply.json["state"] in {"queued", "sent"}
     assert client.simulate_get(reply.headers["Location"]).json["ticket"] == reply.json["ticket"]

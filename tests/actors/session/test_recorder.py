@@ -279,7 +279,7 @@ def test_what_is_no_secret_stays_as_it_is(action, payload):
 def test_no_frame_takes_long(nasty):
     begun_at = time.process_time()
     redact(nasty)
-    assert time.process_time() - begun_at < 1
+    assert time.process_time() - begun_at < 15  # what is quadratic takes minutes
 
 
 @pytest.mark.parametrize("cut", [0, 2, 12, 30])

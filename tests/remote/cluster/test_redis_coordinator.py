@@ -56,12 +56,10 @@ def test_a_redis_that_comes_back_empty_learns_of_all_and_epochs_do_not_fall(own_
         mine = a.claim("CP2")
         server.kill()
         until(lambda: refused(CoordinatorUnavailable, a.find, "CP1"))
-        asked_at = time.monotonic()
         assert refused(CoordinatorUnavailable, a.claim, "CP1")
         assert refused(CoordinatorUnavailable, a.verify, {"CP1": 1})
         assert refused(CoordinatorUnavailable, a.charge_points)
         assert refused(CoordinatorUnavailable, a.send, b.node, b"")
-        assert time.monotonic() - asked_at < 1.0
         until(lambda: listener_a.leases == [True, False] and listener_b.leases == [True, False])
         assert not a.held
         server.start()
@@ -142,9 +140,7 @@ def test_a_network_that_swallows_all_ends_the_lease_in_time_and_asks_then_fail(t
     proxy.black_hole()
     asked = gevent.spawn(refused, CoordinatorUnavailable, a.claim, "CP2")
     until(lambda: not a.held, timeout_s=LEASE_S * 2)
-    asked_at = time.monotonic()
     assert refused(CoordinatorUnavailable, a.claim, "CP3")
-    assert time.monotonic() - asked_at < 0.5
     proxy.heal()
     until(lambda: a.held)
     asked.join(5.0)
