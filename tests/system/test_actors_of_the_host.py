@@ -345,7 +345,7 @@ def test_whoever_waits_for_a_hub_that_hangs_is_told_so_without_a_time_limit() ->
         assert [type(error) for error in raised] == [HubBlocked] * 8
         assert "blocked for " in str(raised[0])
         assert "let its thread wait by gevent" in str(raised[0])
-        assert "thread.join(10)" in raised[0].__notes__[0]
+        assert "thread.join(150)" in raised[0].__notes__[0]
         assert in_a_thread(lambda: ref.ask(0, timeout=5)) == 3  # all of it was only late
 
 
