@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from ..config.errors import ConfigError
+from ..system.plugin_packages import check_plugins
+from .configuration import unusable
 from .failures import CommandMisused
 
 if TYPE_CHECKING:
@@ -19,10 +22,20 @@ logger = logging.getLogger(__name__)
 def read_again(read: Callable[[], Settings]) -> Settings | None:
     """Return what `read` does; None for settings that cannot be used, whose faults are logged."""
     try:
-        return read()
+        settings = read()
+        _check(settings)
     except CommandMisused as error:
         logger.error("the settings before stay in use: %s", error)  # noqa: TRY400 - the faults are the message
         return None
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    """Check the own settings of plugins. Raises `CommandMisused`."""
+    try:
+        check_plugins(settings.plugins)
+    except ConfigError as error:
+        raise unusable(error) from error
 
 
 def log_reload(reload: Reload) -> None:

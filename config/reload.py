@@ -13,7 +13,7 @@ from .setting import key_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .settings import Settings
+    from .settings import PluginSettings, Settings
 
 RELOADED = frozenset(
     {
@@ -52,7 +52,10 @@ RELOADED = frozenset(
         "sessions.silent_handshakes",
     }
 )
-"""Settings, as `section.key`, that take effect at a reload; those of `sessions` for connections that come later."""
+"""Settings, as `section.key`, that take effect at a reload; those of `sessions` for connections that come later.
+
+So do `plugins`, if nothing but the settings and arguments of plugins of one process has changed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +69,11 @@ class Reload:
 
 def reloaded(old: Settings, new: Settings) -> Reload:
     """Return the old settings with what may change in them, and the names of all that differ."""
+    allowed = RELOADED | {"plugins"} if renewed_plugins(old, new) else RELOADED
     differing = [name for name, (before, after) in _pairs(old, new) if before != after]
     # A token that was made at the start is not in the settings: without one in the new settings the old one stays.
     kept = {"http.token"} if not new.http.token else set()
-    changed = [name for name in differing if name in RELOADED - kept]
+    changed = [name for name in differing if name in allowed - kept]
     return Reload(
         with_values(old, new, changed),
         tuple(changed),
@@ -77,15 +81,29 @@ def reloaded(old: Settings, new: Settings) -> Reload:
     )
 
 
+def renewed_plugins(old: Settings, new: Settings) -> list[PluginSettings]:
+    """Return the plugins that go on with other settings; none if anything else of the plugins has changed."""
+    if len(old.plugins) != len(new.plugins):
+        return []
+    pairs = [pair for pair in zip(old.plugins, new.plugins, strict=True) if pair[0] != pair[1]]
+    same = all(
+        replace(before, settings=after.settings, arguments=after.arguments) == after
+        and after.scope == "process"
+        for before, after in pairs
+    )
+    return [after for _, after in pairs] if same else []
+
+
 def with_values(old: Settings, new: Settings, names: Iterable[str]) -> Settings:
     """Return settings in which these have the new values."""
-    by_section: dict[str, dict[str, Any]] = {}
+    changed: dict[str, Any] = {}
     for name in names:
         section, _, key = name.partition(".")
-        by_section.setdefault(section, {})[key] = getattr(getattr(new, section), key)
-    return replace(
-        old, **{section: replace(getattr(old, section), **values) for section, values in by_section.items()}
-    )
+        value = getattr(new, section)
+        if key:
+            value = replace(changed.get(section, getattr(old, section)), **{key: getattr(value, key)})
+        changed[section] = value
+    return replace(old, **changed)
 
 
 def _pairs(old: Any, new: Any, prefix: str = "") -> list[tuple[str, tuple[Any, Any]]]:

@@ -15,6 +15,7 @@ import msgspec
 
 from ..actors.plugin.cell import PluginCell
 from ..actors.plugin.circuit_breaker import CircuitBreakerPolicy
+from ..actors.plugin.plugin import PluginSpec
 from ..actors.runtime.cell import CellPhase, Ending, Exit
 from ..protocol.events import PluginQuarantined, PluginReleased
 from ..protocol.log_fields import about
@@ -23,7 +24,6 @@ from .rules import Budget
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from ..actors.plugin.plugin import PluginSpec
     from ..actors.plugin.plugin_system import PluginSystem
     from ..actors.session.context import SessionContext
 
@@ -51,6 +51,12 @@ class StartPlugin(msgspec.Struct, frozen=True, gc=False):
     """Command: start one more plugin; it is restarted as the others are."""
 
     spec: ChildSpec
+
+
+class RenewPlugin(msgspec.Struct, frozen=True, gc=False):
+    """Command: start a plugin again with a spec that has other arguments; its messages wait meanwhile."""
+
+    spec: PluginSpec
 
 
 class StopPlugin(msgspec.Struct, frozen=True, gc=False):
@@ -148,6 +154,8 @@ class PluginSupervisor(Supervisor):
         """Release a plugin, start its trial, or handle the end of a child."""
         if type(message) is StartPlugin:
             return self._start_plugin(message.spec)
+        if type(message) is RenewPlugin:
+            return self._renew(message.spec)
         if type(message) is StopPlugin:
             return self._stop_plugin(message)
         if type(message) not in (ReleasePlugin, StartTrial):
@@ -166,6 +174,16 @@ class PluginSupervisor(Supervisor):
         child = Child(spec, spec.make(self._cell.scheduler, self._watch), self.policy)
         self.children.append(child)
         super()._restart(child)
+
+    def _renew(self, spec: PluginSpec) -> None:
+        for child in self.children:
+            cell = child.cell
+            if child.spec.id != spec.name or not isinstance(cell, PluginCell):
+                continue
+            cell.renew(spec)
+            if not cell.quarantined:  # else its next trial is with the new settings
+                logger.info("plugin %s is started with its new settings", spec.name)
+                self._restart(child)
 
     def _stop_plugin(self, message: StopPlugin) -> None:
         for child in [child for child in self.children if child.spec.id == message.name]:

@@ -132,6 +132,11 @@ class PluginCell(OrderedCell):
         self._shadowing: dict[Hashable, int] = {}  # calls that wait for a shadow, by charge point
         self._native_pool: NativePool | None = None  # made for the first plugin with handlers that block
 
+    def renew(self, spec: PluginSpec) -> None:
+        """Take a spec with other arguments, for the next start of the plugin."""
+        self.spec = spec
+        self.make = spec.plugin.maker(*spec.args, **spec.kwargs)
+
     def _handle(self, actor: Actor, message: Any) -> None:
         kind = type(message)
         if kind is Call:

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
+
 from chargehand.config.load import settings_names
-from chargehand.config.reload import RELOADED, reloaded, with_values
+from chargehand.config.reload import RELOADED, reloaded, renewed_plugins, with_values
 from chargehand.config.sessions import AuthSettings, SessionSettings
-from chargehand.config.settings import HttpSettings, LogSettings, Settings
+from chargehand.config.settings import HttpSettings, LogSettings, PluginSettings, Settings
 
 OLD = Settings(auth=AuthSettings(credentials={"CP1": "0123456789abcdef"}))
 
@@ -50,3 +52,31 @@ def test_what_a_process_has_of_its_own_stays():
     new = replace(OLD, sessions=SessionSettings(max_connections=7))
     told = with_values(handed_over, new, ["sessions.max_connections"])
     assert (told.port, told.http, told.sessions) == (4711, handed_over.http, new.sessions)
+
+
+def plugin(name="shop", **more):
+    return PluginSettings(class_name="shop:Shop", name=name, **more)
+
+
+def test_plugins_go_on_with_other_settings_and_arguments():
+    old = replace(OLD, plugins=(plugin(), plugin("audit", settings={"a": 1})))
+    new = replace(OLD, plugins=(plugin(arguments={"b": 2}), plugin("audit", settings={"a": 1})))
+    told = reloaded(old, new)
+    assert (told.settings, told.changed, told.waiting) == (new, ("plugins",), ())
+    assert renewed_plugins(old, new) == [new.plugins[0]]
+
+
+@pytest.mark.parametrize(
+    "plugins",
+    [
+        (),
+        (plugin(), plugin("audit")),
+        (plugin("other"),),
+        (plugin(concurrency=1, settings={"a": 1}),),
+        (plugin(scope="cluster", settings={"a": 1}),),
+    ],
+)
+def test_plugins_that_change_otherwise_wait_for_a_restart(plugins):
+    old = replace(OLD, plugins=(plugin(scope=plugins[-1].scope) if plugins else plugin(),))
+    told = reloaded(old, replace(OLD, plugins=plugins))
+    assert (told.settings, told.changed, told.waiting) == (old, (), ("plugins",))
