@@ -127,4 +127,5 @@ def _facts(summary: dict[str, Any]) -> Iterator[tuple[str, object]]:
     for name, times in sorted(summary["failed"].items()):
         yield f"failed: {name}", times
     for name, times in sorted(summary["misbehaviour"].items()):
-        yield f"misbehaviour: {name}", times
+        if times:
+            yield f"misbehaviour: {name}", times

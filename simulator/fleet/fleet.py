@@ -41,8 +41,8 @@ PATIENCE_S = 2.0
 """Real seconds for which time stands still for one answer."""
 DRAIN_S = 60.0
 """Real seconds at the end in which what is queued may be delivered."""
-LAST_S = 3600
-"""Simulated seconds at the end in which no vehicle comes."""
+LAST_S, LAST_SHARE = 3600, 0.05
+"""Simulated seconds at the end, or share of the whole time, in which no vehicle comes."""
 RECONNECT = Backoff(0.5, 10.0)
 METERS_WH = 200_000, 20_000_000
 """Energy that a meter has counted before, at least and at most."""
@@ -135,9 +135,13 @@ class Member:
 
     def _live(self, place: int, plan: Iterable[Visit]) -> None:
         for visit in plan:
-            if visit.at > self._fleet.end - LAST_S:
+            if visit.at > self._fleet.last_at:
                 return
-            self._fleet.pace.sleep_until(visit.at)
+            if visit.at < self._fleet.all_there_at:
+                visit.vehicle.take(self._fleet.all_there_at)  # it has come, and charged, before
+                if visit.leaves_at <= self._fleet.all_there_at or visit.vehicle.full:
+                    continue
+            self._fleet.pace.sleep_until(max(visit.at, self._fleet.all_there_at))
             try:
                 self._visit(place, visit)
             except (CallFailed, NotPossible) as error:
@@ -254,6 +258,8 @@ class Fleet:
         start = time.time() - days * DAY_S * (1 - 1 / speed) if start is None else start
         self.start = int(start)
         self.end = self.start + days * DAY_S
+        self.last_at = self.end - min(LAST_S, LAST_SHARE * days * DAY_S)
+        self.all_there_at = self.start + ARRIVING_S
         self.pace = Pace(self.start, speed, self._is_held)
         dice = random.Random(seed)  # noqa: S311 - a plan is no secret
         versions = tuple(MODELS) if ocpp == MIXED else (ocpp,)
@@ -274,7 +280,7 @@ class Fleet:
                 Plan(
                     self.profile,
                     f"{seed} {number} {place}",
-                    self.start + ARRIVING_S,
+                    self.start - DAY_S,
                     own=f"{identity}-{place}",
                     strangers=stations * 5,
                 )
