@@ -753,6 +753,10 @@ class CentralSystem(PluginSystem):
         """Find a plugin that runs here, to ask for its HTTP resources; None if there is none."""
         return self._parts.operations.plugin_cell(name) if self._root is not None else None
 
+    def cluster_plugin(self, name: str) -> type[Plugin] | None:
+        """Return the class of a plugin that runs once among all processes; None if there is none of the name."""
+        return self._parts.operations.cluster_plugin(name) if self._root is not None else None
+
     @from_any_thread
     def spool_by_plugin(self) -> dict[str, int]:
         """Count the first 10,000 messages in the spool by the plugin they wait for. May switch greenlets."""

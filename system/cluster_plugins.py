@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..actors.plugin.cell import PluginCell
+    from ..actors.plugin.plugin import Plugin
     from ..actors.plugin.routing import Router
     from ..actors.runtime.cell import Cell
     from ..actors.runtime.timers import Timers
@@ -33,10 +34,15 @@ TAKE_S = 0.5
 
 
 class ClusterPlugin(NamedTuple):
-    """Plugin of the scope "cluster"; `consumes` if it has handlers of durable events."""
+    """Plugin of the scope "cluster"."""
 
     child: ChildSpec
-    consumes: bool
+    plugin: type[Plugin]
+
+    @property
+    def consumes(self) -> bool:
+        """True if it has handlers of durable events."""
+        return bool(self.plugin.durable_events_heard())
 
 
 class Look(msgspec.Struct, frozen=True, gc=False):
@@ -98,6 +104,11 @@ class ClusterPlugins(Actor):
         self._running: dict[str, _Running | None] = {}  # None while it starts
         self._stopping: set[str] = set()
 
+    def plugin(self, name: str) -> type[Plugin] | None:
+        """Return the class of a plugin, wherever it runs; None if there is none of the name."""
+        known = self._specs.get(name)
+        return None if known is None else known.plugin
+
     def on_start(self) -> None:
         """Look for leases from now on."""
         self._leases.lost = lambda name: self._tell(LeaseLost(name))
@@ -134,8 +145,9 @@ class ClusterPlugins(Actor):
         supervisor = self._supervisor()
         if supervisor is None or supervisor.ended:
             return
-        spec, consumes = self._specs[name]
-        if consumes:
+        known = self._specs[name]
+        spec = known.child
+        if known.consumes:
             # Before it starts: what is stored from now on, by whichever process, comes to it.
             try:
                 self._events.register(name)

@@ -14,11 +14,13 @@ from ..config.errors import ChargehandError
 from ..protocol.session import Registration
 from ..supervisor.plugins import PluginSupervisor, ReleasePlugin
 from ..supervisor.supervisor import describe
+from .cluster_plugins import ClusterPlugins
 from .plugin_packages import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from ..actors.plugin.plugin import Plugin
     from ..actors.plugin.routing import Router
     from ..actors.plugin.spool import Spool
     from ..actors.runtime.cell import Cell
@@ -210,6 +212,15 @@ class Operations:
     def _plugin_supervisor(self) -> PluginSupervisor | None:
         cell: Any = self._plugins_cell()
         return cell.actor if cell is not None else None
+
+    def cluster_plugin(self, name: str) -> type[Plugin] | None:
+        """Return the class of a plugin that runs once among all processes; None if there is none of the name."""
+        supervisor = self._plugin_supervisor()
+        for child in supervisor.children if supervisor is not None else ():
+            actor = getattr(child.cell, "actor", None)
+            if isinstance(actor, ClusterPlugins):
+                return actor.plugin(name)
+        return None
 
     def plugin_cell(self, name: str) -> PluginCell | None:
         """Find the cell of a plugin by its name; None if there is none."""

@@ -167,8 +167,7 @@ class Tree:
         children = []
         for spec in specs:
             if spec.scope == "cluster" and self.system.cluster is not None:
-                consumes = bool(spec.plugin.durable_events_heard())
-                elsewhere[spec.name] = ClusterPlugin(factory.child(spec), consumes)
+                elsewhere[spec.name] = ClusterPlugin(factory.child(spec), spec.plugin)
             else:
                 children.append(factory.child(spec))
         if settings.redis.url:

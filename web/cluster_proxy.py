@@ -65,16 +65,16 @@ class ClusterProxy:
             if not node and request.method == "GET" and OF_SESSION.fullmatch(request.path):
                 node = self._last_holder(cluster, params["charge_point"], request.path)
             if node:
-                reply = cluster.ask(node, *_asked(request))
+                reply = cluster.ask(node, *asked(request))
                 if reply is None:
                     raise Problem(
                         503, "Not answered", f"node {node}, which owns the charge point, did not answer"
                     )
-                _pass_on(reply, response)
+                pass_on(reply, response)
         elif self._is_unknown_here(params):
-            for reply in cluster.ask_all(cluster.others(), *_asked(request)).values():
+            for reply in cluster.ask_all(cluster.others(), *asked(request)).values():
                 if reply.status != NOT_FOUND:
-                    _pass_on(reply, response)
+                    pass_on(reply, response)
                     return
 
     def _last_holder(self, cluster: Cluster, charge_point_id: str, path: str) -> str:
@@ -120,7 +120,7 @@ class ClusterProxy:
         ):
             return
         member, key = LISTS[path]
-        replies = cluster.ask_all(cluster.others(), *_asked(request)).values()
+        replies = cluster.ask_all(cluster.others(), *asked(request)).values()
         pages = [json.loads(response.data or b"{}")]
         pages += [json.loads(reply.body) for reply in replies if reply.status == OK]
         limit = Query(request, *request.params).whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
@@ -156,11 +156,13 @@ def holder(system: CentralSystem, cluster: Cluster, charge_point_id: str) -> str
     return "" if node == cluster.node else node
 
 
-def _asked(request: falcon.Request) -> tuple[str, str, str, bytes]:
+def asked(request: falcon.Request) -> tuple[str, str, str, bytes]:
+    """Return method, path, query and body of a request that another node is to answer."""
     return request.method, request.path, request.query_string, body_of(request)
 
 
-def _pass_on(reply: Reply, response: falcon.Response) -> None:
+def pass_on(reply: Reply, response: falcon.Response) -> None:
+    """Answer as another node has answered."""
     response.status = falcon.code_to_http_status(reply.status)
     response.data = reply.body
     response.content_type = reply.content_type or JSON

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -11,9 +12,11 @@ from ..actors.plugin.resources import (
     ResourceRequest,
     find_route,
 )
+from .cluster_proxy import asked, pass_on
 from .operations import operation
 from .requests import Problem, body_of
 from .resources import READ, SCOPES, Resource, answer
+from .siblings import SIBLING_S, is_inner
 from .views import Payload
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from ..system.central_system import CentralSystem
     from .requests import Stop
 
+
+UNKNOWN, UNKNOWN_PLUGIN = 404, "Unknown plugin"
 
 OF_PLUGIN: dict[str, Any] = {
     "answer": Payload,
@@ -36,7 +41,10 @@ OF_PLUGIN: dict[str, Any] = {
 
 
 class PluginResources(Resource):
-    """`/api/v1/plugins/{name}/{path}`: what a plugin of this process answers; each of its resources has a scope."""
+    """`/api/v1/plugins/{name}/{path}`: what a plugin answers; each of its resources has a scope.
+
+    It is a plugin of this process, or one of the scope "cluster", which runs in one of all processes.
+    """
 
     changes = READ
 
@@ -67,13 +75,14 @@ class PluginResources(Resource):
     def _ask(self, request: falcon.Request, response: falcon.Response, name: str, path: str) -> None:
         """Have the plugin answer, within `deadlines.events_s`."""
         cell = self._system.plugin_resources(name)
-        if cell is None:
-            raise Problem(404, "Unknown plugin", f"there is no plugin {name} in this process")
+        plugin = self._system.cluster_plugin(name) if cell is None else cell.spec.plugin
+        if plugin is None or (cell is None and is_inner(request)):
+            raise Problem(UNKNOWN, UNKNOWN_PLUGIN, f"there is no plugin {name} in this process")
         try:
             segments = tuple(unquote(one, errors="strict") for one in path.split("/"))
         except UnicodeDecodeError:
             segments = ()
-        route, members, methods = find_route(cell.spec.plugin.resources(), request.method, segments)
+        route, members, methods = find_route(plugin.resources(), request.method, segments)
         if route is None:
             if methods:
                 allowed = {"Allow": ", ".join(methods)}
@@ -83,6 +92,9 @@ class PluginResources(Resource):
         if SCOPES.index(caller.scope) < SCOPES.index(route.scope):
             text = f"the token {caller.name} has the scope {caller.scope}; this needs {route.scope}"
             raise Problem(403, "Forbidden", text)
+        if cell is None:
+            self._ask_elsewhere(request, response, name)
+            return
         query = {
             key: value[-1] if isinstance(value, list) else value for key, value in request.params.items()
         }
@@ -103,3 +115,17 @@ class PluginResources(Resource):
         except TimeoutError as error:
             raise Problem(504, "Too slow", f"plugin {name}: {error} (deadlines.events_s)") from error
         answer(response, told)
+
+    def _ask_elsewhere(self, request: falcon.Request, response: falcon.Response, name: str) -> None:
+        """Have the one process answer in which the plugin runs: it is of the scope "cluster"."""
+        cluster, deadlines = self._system.cluster, self._system.settings.deadlines
+        limit_s = (deadlines.events_s or deadlines.default_s) + SIBLING_S
+        others = cluster.others() if cluster is not None else []
+        replies = (
+            [] if cluster is None else cluster.ask_all(others, *asked(request), timeout_s=limit_s).values()
+        )
+        for reply in replies:
+            if not (reply.status == UNKNOWN and json.loads(reply.body).get("title") == UNKNOWN_PLUGIN):
+                pass_on(reply, response)
+                return
+        raise Problem(503, "Out of service", f"plugin {name} runs in no process now")
