@@ -365,9 +365,8 @@ class DurableStore:
         """Store all costs of a transaction; a `correction` of a closed one is an event."""
         values = amend_row(transaction_id, costs=costs_text(costs))
         known = self._open.stored(transaction_id)
-        if known is not None:
+        if known is not None:  # in our copy: it may have ended in another process
             self._open.replace(msgspec.structs.replace(known, costs=costs))
-            return self._writer.append(Kind.AMEND_OPEN, values)
         if not correction:
             return self._writer.append(Kind.AMEND, values)
         event = self.event_log.amended(transaction_id, None, None, None, values[-1])

@@ -1,12 +1,13 @@
 """Several processes with one database: each store knows the records that the others have stored."""
 
 import datetime as dt
+from decimal import Decimal
 
 import gevent
 import msgspec
 import pytest
 
-from chargehand import StopFigures, StoreError, Tag, take_stop
+from chargehand import Cost, StopFigures, StoreError, Tag, take_stop
 from chargehand.store.records import LocalList
 from chargehand.store.rows import Kind, row
 
@@ -240,6 +241,19 @@ def test_a_transaction_that_went_on_and_ended_elsewhere_is_shown_as_it_is(one, o
     assert not one.transaction(7).orphaned
     kept(other.stop_transaction(stopped(7)))
     assert not one.transaction(7).open
+
+
+@pytest.mark.parametrize("correction", [False, True])
+def test_a_cost_of_a_transaction_that_has_ended_elsewhere_is_kept(one, other, correction):
+    kept(one.start_transaction(transaction(7)))
+    kept(other.refresh("CP1"))
+    kept(one.stop_transaction(stopped(7)))
+    assert numbers(other.open_transactions("CP1")) == [7]
+    cost = Cost(amount=Decimal(1), currency="EUR", tariff="day", at=NOW, by="", parts=())
+    kept(other.price_transaction(7, (cost,), correction=correction))
+    assert one.transaction(7).costs == other.transaction(7).costs == (cost,)
+    logged = other.event_log.read(other.event_log.number, 0, 10)
+    assert [one.kind for one in logged] == ["TransactionCorrected"] * correction
 
 
 def test_flags_of_both_are_there(one, other):
