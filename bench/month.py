@@ -294,7 +294,7 @@ def main(
         watcher, backups = Watcher(deployment), Backups(database.url, folder)
         beside = [gevent.spawn(watcher.run), gevent.spawn(backups.run)]
         disturbing = gevent.spawn(disturb, fleet, deployment, database, most)
-        half = gevent.spawn(at_half, fleet, watcher)
+        following = gevent.spawn(follow, fleet, watcher)
         summary = fleet.run()
         disturbing.join()
         gevent.killall(beside)
@@ -308,18 +308,22 @@ def main(
     if not disturbing.successful():
         faults.append(f"a disturbance failed: {disturbing.exception!r}")
     print_figures(summary, counts, spool, backups, deployment.balancer)
-    print_lives(watcher, half.value or 0.0)
+    print_lives(watcher, following.get(timeout=SETTLED_S))
     CONSOLE.print(f"faults: {len(faults)}")
     for fault in faults[:FAULTS_SHOWN]:
         CONSOLE.print(f"FAULT {fault}", style="red", markup=False, highlight=False)
     sys.exit(bool(faults))
 
 
-def at_half(fleet: Fleet, watcher: Watcher) -> float:
-    """Return the real time at which a half of the simulated time was over."""
-    while share(fleet) < HALF:
-        gevent.sleep(0.1)
-    return watcher.now
+def follow(fleet: Fleet, watcher: Watcher) -> float:
+    """Print each tenth of the simulated time; return the real time at which a half of it was over."""
+    half = 0.0
+    for tenth in range(1, 10):
+        while share(fleet) < tenth / 10:
+            gevent.sleep(0.1)
+        CONSOLE.print(f"{watcher.now:.0f} s: {tenth}0%, {fleet.sessions} sessions, {fleet.online} online")
+        half = watcher.now if tenth / 10 == HALF else half
+    return half
 
 
 def print_figures(

@@ -21,12 +21,14 @@ from ..simulator import HandshakeRefused
 from ..simulator.fleet import Fleet, Session
 from .escape import as_json
 from .failures import CommandFailed, CommandMisused
+from .open_files import make_room
 from .output import echo_json, show_facts
 from .stop_signals import ended_by_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CONNECTIONS_EACH = 2
 SHOWN_S = 1.0
 """Seconds between two lines of progress on a terminal."""
 LOGGED_S = 30.0
@@ -35,6 +37,8 @@ LOGGED_S = 30.0
 
 def run_fleet(url: str, *, json: bool, sessions: str | None, **options: Any) -> None:
     """Run a fleet until its days are over, or a signal comes; print its summary. Raises `CommandFailed`."""
+    # Some misbehave by leaving connections half-open, and make others.
+    make_room(options["stations"] * CONNECTIONS_EACH, "--stations")
     with ExitStack() as undo:
         if sessions is not None:
             try:

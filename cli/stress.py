@@ -6,7 +6,6 @@ One rule: the exit status is 1 if anything was not answered as it should be.
 from __future__ import annotations
 
 import csv
-import resource
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from ..simulator import client_context
 from ..simulator.stress import ACTIONS, SUBPROTOCOLS, Load
 from .configuration import read_settings
 from .failures import CommandFailed, CommandMisused
+from .open_files import make_room
 from .options import CONFIG, DATA
 from .output import echo_json
 from .simulation import address
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ..simulator.stress import Counts
 
 MINUTE_S = 60
-SPARE_FILES = 100
 BAR = 40
 PERCENTILES = (50, 90, 95, 99, 99.9)
 COLUMNS = (
@@ -117,7 +116,7 @@ def stress(
     connection was refused or lost.
     """
     url = url or address(read_settings(config, {"data": data}))
-    _make_room(load["connections"])
+    make_room(load["connections"], "-c")
     with ExitStack() as undo:
         made = Load(
             url,
@@ -163,19 +162,6 @@ def _context(cafile: str) -> Any:
         raise CommandMisused(
             f"{cafile} cannot be used: {error.strerror or error}", "name a file in PEM with --cafile"
         ) from error
-
-
-def _make_room(connections: int) -> None:
-    """Raise the limit of open files as far as that is allowed."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = connections + SPARE_FILES
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise CommandMisused(
-            f"{connections} connections need {needed} open files, and {hard} are allowed",
-            "raise `ulimit -Hn`, or lower -c",
-        )
-    if soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _writers(undo: ExitStack, csv_file: str | None, *, shown: bool) -> Callable[[tuple[object, ...]], None]:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MOST_LEFT = 3
+"""Abandoned connections that stay half-open; the oldest is closed for a further one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
@@ -178,6 +181,8 @@ class SimulatorConnection:
         if client is not None and listener is not None:
             client.freeze()
             self._left.append(client)
+            if len(self._left) > MOST_LEFT:
+                self._left.pop(0).cut(reset=False)
             self._detach(client)
             listener.kill()
         self.redial()
