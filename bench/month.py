@@ -1,12 +1,13 @@
 """`make month`: a simulated month of a fleet at two nodes, Redis and PostgreSQL, with faults, kills and backups.
 
     python bench/month.py [--stations 300] [--days 30] [--speed 5000] [--profile home] [--share 0.2] [--seed 1]
-        [--config FILE] [--disturb 5]
+        [--config FILE] [--disturb 6]
 
-Simulated time goes as fast as `--speed`, and as the machine holds. In the first half of it a node is killed, the other
-one is stopped and started again, Redis is killed, and PostgreSQL is restarted; backups (pg_dump) are made all the
-time, and what FILE says, retention for example, is in the settings of the nodes. In the end the energy of every
-session, by the meter of its charge point, must be in the store to the Wh, unless its charge point tells another one.
+Simulated time goes as fast as `--speed`, and as the machine holds. In the first half of it a node is killed, both are
+upgraded one after the other to a version to come (`future_version`), Redis is killed, PostgreSQL restarted, and a node
+killed again; backups (pg_dump) are made all the time, and what FILE says, retention for example, is in the settings
+of the nodes. In the end the energy of every session, by the meter of its charge point, must be in the store to the Wh,
+unless its charge point tells another one.
 Memory and open files of the nodes are sampled; their growth per hour of real time is that of the second half, when
 nothing is killed. The exit status is 1 if a session is lost, or has another energy.
 """
@@ -147,18 +148,19 @@ def disturbances(
         gevent.sleep(AWAY_S)
         process.start()
 
-    def restart(process: Any) -> None:
-        process.stop()
-        process.start()
-
     def restart_database() -> None:
         database.stop()
         database.start()
 
+    def upgrade(process: Any) -> None:
+        process.stop()
+        process.start_with(sys.executable, "future_version")
+
     first, second = deployment.nodes
     yield "node 1 is killed", lambda: kill(first)
-    yield "node 2 is stopped and started again", lambda: restart(second)
+    yield "node 2 is upgraded", lambda: upgrade(second)
     yield "Redis is killed", lambda: kill(deployment.redis)
+    yield "node 1 is upgraded", lambda: upgrade(first)
     yield "PostgreSQL is restarted", restart_database
     yield "node 2 is killed", lambda: kill(second)
 
@@ -251,7 +253,7 @@ def spool_at_rest(deployment: Deployment) -> dict[str, Any]:
 @click.option("--share", "share_", default=0.2, show_default=True, help="Share of stations that misbehave.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--config", type=click.Path(exists=True), help="Settings that are added to those of the nodes.")
-@click.option("--disturb", "most", default=5, show_default=True, help="Number of disturbances, at most 5.")
+@click.option("--disturb", "most", default=6, show_default=True, help="Number of disturbances, at most 6.")
 def main(
     *,
     stations: int,
