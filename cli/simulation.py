@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import gevent
+from click.core import ParameterSource
 from gevent.event import Event
 
 from ..config.keys import InvalidKey, read_key
@@ -46,6 +47,9 @@ SECONDS_AN_HOUR = 3600
 ACCEPTED = "Accepted"
 OLDEST = next(iter(MODELS))
 ALL = "all"
+ONE_ALONE = ("tag", "connector", "duration_s", "interval_s", "keep")
+FLEET_ALONE = ("profile", "speed", "days", "share", "seed", "sessions", "json")
+"""Options of one charge point, and of a fleet."""
 PREFIX = "SIM"
 MISBEHAVIOURS = {
     name: [ocpp for ocpp, model in MODELS.items() if name in model.misbehaviours]
@@ -349,6 +353,12 @@ def simulate(
 
 def _check(charge_point: str, ocpp: str, misbehaviour: tuple[str, ...], *, fleet: bool) -> None:
     """Raise `CommandMisused` for options that do not fit each other."""
+    context = click.get_current_context()
+    for name in ONE_ALONE if fleet else FLEET_ALONE:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = next(one.opts[0] for one in context.command.params if one.name == name)
+            fits = "does not fit --stations" if fleet else "needs --stations"
+            raise CommandMisused(f"{option} {fits}", "leave one of them out" if fleet else "add that")
     if fleet:
         return
     if not charge_point:

@@ -56,6 +56,8 @@ def test_a_fleet_without_a_central_system_ends_at_once():
         (("CP1", "--misbehave", "all"), "--misbehave all needs --stations"),
         (("CP1", "--misbehave", "no-energy"), "--misbehave no-energy needs --ocpp 2.0.1"),
         (("--stations", "2", "--sessions", "/nowhere/file"), "cannot be written"),
+        (("--stations", "2", "--keep"), "--keep does not fit --stations"),
+        (("CP1", "--speed", "2"), "--speed needs --stations"),
     ],
 )
 def test_what_does_not_fit_is_said_before_anything_is_done(arguments, text):
