@@ -83,6 +83,8 @@ if TYPE_CHECKING:
     from .config.settings import Settings as Settings
     from .config.settings import SupervisionSettings as SupervisionSettings
     from .config.settings import TlsSettings as TlsSettings
+    from .config.upkeep import BackupSettings as BackupSettings
+    from .config.upkeep import RetentionSettings as RetentionSettings
     from .protocol import v16 as v16
     from .protocol import v201 as v201
     from .protocol import verbs as verbs
@@ -277,6 +279,8 @@ _MODULES = {
     "Settings": ".config.settings",
     "SupervisionSettings": ".config.settings",
     "TlsSettings": ".config.settings",
+    "BackupSettings": ".config.upkeep",
+    "RetentionSettings": ".config.upkeep",
     "v16": ".protocol",
     "v201": ".protocol",
     "verbs": ".protocol",

@@ -5,7 +5,7 @@ Frozen, keyword-only dataclasses. An embedder builds them by hand, as in
 command line. One rule: what is said here is said nowhere else; the schemas, the example file and the table
 in the documentation are made from these declarations. Never reads a file, never looks at the environment.
 Those of charge points and their sessions are in `sessions.py`, those of memory, descriptors and disk in
-`resources.py`.
+`resources.py`, those of retention and backups in `upkeep.py`.
 """
 
 import datetime as dt
@@ -23,6 +23,7 @@ from .sessions import (
     SessionSettings,
 )
 from .setting import Section, made, off, on, port_number, required, setting
+from .upkeep import BackupSettings, RetentionSettings
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
@@ -477,6 +478,10 @@ class Settings(Section):
     resources: ResourceSettings = made(
         ResourceSettings, "What the process may use, and what it gives up before that is used up."
     )
+    retention: RetentionSettings = made(
+        RetentionSettings, "How long records are kept, and where older ones are exported to."
+    )
+    backup: BackupSettings = made(BackupSettings, "Backups of the store that the server makes by itself.")
     redis: RedisSettings = made(RedisSettings, "Redis, for clustering and remote plugins.")
     log: LogSettings = made(LogSettings, "Logs of the program.")
     cli: CliSettings = made(CliSettings, "The command line.")

@@ -23,6 +23,7 @@ from .meter import COUNTED, StoreFigures, StoreMeter
 from .open_transactions import OpenTransactions
 from .records import EVERYTHING, UNKNOWN_TRANSACTION, Cursor, StoredRegistration, TransactionFilter
 from .report_table import ReportTable
+from .retention import RetentionTable
 from .rows import (
     LARGEST_INTEGER,
     NOT_ASSESSED,
@@ -115,6 +116,9 @@ class DurableStore:
     others_write = False
     """True if other processes write to the database."""
 
+    upkeep_lock: tuple[str, str] | None = None
+    """Queries that take and release the lock of the upkeep, where several machines write to the database."""
+
     fact = FACT_IN_SQLITE
     """SQL of the database for the members of an `OverFact`."""
 
@@ -133,6 +137,7 @@ class DurableStore:
         self.event_log = EventLog(self._writer, self._ask, origin or os.urandom(8).hex())
         self.reports = ReportTable(self._writer, self._ask)
         self.variables = VariableTable(self._writer, self._ask)
+        self.retention: RetentionTable | None = RetentionTable(self._writer, self._ask, self.upkeep_lock)
         self._first = first_transaction_id
         self._next = self._reserved = first_transaction_id
         self._allotted: dict[tuple[Any, ...], int] = {}  # starts whose transaction is open

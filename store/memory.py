@@ -83,6 +83,7 @@ class MemoryStore:
         self.event_log = MemoryEventLog(origin, min(limit, LOGGED))
         self.reports = MemoryReports(self._append, limit)
         self.variables = MemoryVariables(self._append)
+        self.retention = None
         self._limit = limit
         self._ids = itertools.count(first_transaction_id)
         self._numbers = itertools.count(1)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from .libpq import DatabaseAddress, QueryFailed, ResponseTimeout, literal, lost, read, run
-from .postgres_schema import COLLECTIONS_LOCK, STATEMENT_S, bring_up_to_date
+from .postgres_schema import COLLECTIONS_LOCK, STATEMENT_S, UPKEEP_LOCK, bring_up_to_date
+from .retention import FREEZES, MAY_GO
 from .rows import (
     AMENDED,
     ASSESSED,
@@ -110,6 +111,14 @@ def _one_each(columns: Sequence[str], which: str) -> str:
     return f"(SELECT DISTINCT ON ({key}) {values} {ROWS} ORDER BY {key}, given.place {which}) AS given"
 
 
+def _drop(kind: Kind, table: str, key: str, at: str) -> str:
+    given = f"(SELECT {_values(('number', 'at'), named=True)} {ROWS}) AS given"
+    return (
+        f"DELETE FROM {table} USING {given} WHERE {table}.{key} = given.number "  # noqa: S608
+        f"AND {table}.{at} = given.at AND {MAY_GO[kind]}"
+    )
+
+
 _AT_STOP = ", ".join(f"{column} = given.{column}" for column in STOPPED)
 _AMENDED = ", ".join(f"{column} = coalesce(given.{column}, transactions.{column})" for column in AMENDED)
 _ASSESSED = ", ".join(f"{column} = given.{column}" for column in ASSESSED)
@@ -149,7 +158,7 @@ STATEMENTS: dict[Kind, bytes] = {
         "WHERE transactions.id = given.id",
         Kind.ASSESS: f"UPDATE transactions SET {_ASSESSED} FROM {_one_each(('id', *ASSESSED), 'DESC')} "  # noqa: S608
         "WHERE transactions.id = given.id AND transactions.stop_received_at IS NOT NULL "
-        "AND (given.assessed = 1 OR transactions.assessed = 1)",
+        "AND transactions.readings_deleted = 0 AND (given.assessed = 1 OR transactions.assessed = 1)",
         Kind.READING: _insert("readings", READING, "ON CONFLICT DO NOTHING"),
         Kind.TOLD: f"INSERT INTO told ({', '.join(TOLD)}) "  # noqa: S608
         f"SELECT DISTINCT ON (charge_point, item) {', '.join(TOLD)} "
@@ -206,6 +215,11 @@ STATEMENTS: dict[Kind, bytes] = {
         ),
         Kind.VARIABLES_FORGET: "DELETE FROM variables WHERE charge_point IN "  # noqa: S608
         f"(SELECT {_values(('charge_point',))} {ROWS})",
+        Kind.FREEZE: f"UPDATE transactions SET readings_deleted = 1 WHERE id IN (SELECT {_values(('id',))} {ROWS}) "  # noqa: S608
+        f"AND {FREEZES}",
+        Kind.DROP_READING: _drop(Kind.DROP_READING, "readings", "number", "received_at"),
+        Kind.DROP_EVENT: _drop(Kind.DROP_EVENT, "events", "number", "received_at"),
+        Kind.DROP_TRANSACTION: _drop(Kind.DROP_TRANSACTION, "transactions", "id", "start_received_at"),
     }.items()
 }
 
@@ -399,6 +413,10 @@ class PostgresStore(SharedStore):
     """Store in PostgreSQL. Made with `open`."""
 
     leash: ResponseTimeout
+    upkeep_lock = (
+        f"SELECT pg_try_advisory_lock({UPKEEP_LOCK})::integer",
+        f"SELECT pg_advisory_unlock({UPKEEP_LOCK})::integer",
+    )
 
     @classmethod
     def open(

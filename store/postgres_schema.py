@@ -25,6 +25,8 @@ SCHEMA = "chargehand"
 LOCK = 0x43_48_41_52_47_45
 """Advisory lock of the process that makes the tables; the next number is the lock for changes of collections."""
 COLLECTIONS_LOCK = LOCK + 1
+UPKEEP_LOCK = LOCK + 2
+"""Advisory lock of the node that exports and deletes old records, and makes backups."""
 FORMATS_LOCK = 0x43_48_46_4D
 """First number of the advisory locks that programs share while they use the store; the second is what they know."""
 
@@ -199,6 +201,10 @@ STEPS: tuple[str, ...] = (
     # From here on a store tells which programs may use it: those that know so many steps.
     """
     INSERT INTO ids (name, next) VALUES ('needs', 12);
+    """,
+    # Energy stays as it was derived when the readings are deleted.
+    """
+    ALTER TABLE transactions ADD COLUMN readings_deleted integer NOT NULL DEFAULT 0;
     """,
 )
 

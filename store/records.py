@@ -398,7 +398,8 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     time of the last such fact, derived when a store reads an open transaction, and never stored.
 
     With `assessed`, energy and `findings` are as derived from the figures and the readings; both are in Wh. `costs` are
-    those that a plugin has computed; the last one counts.
+    those that a plugin has computed; the last one counts. With `readings_deleted` the readings are gone or may go
+    (`retention.readings_days`), and nothing is derived again.
     """
 
     id: int
@@ -434,6 +435,7 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     over: str = ""
     over_at: datetime | None = None
     costs: tuple[Cost, ...] = ()
+    readings_deleted: bool = False
 
     @property
     def cost(self) -> Cost | None:

@@ -58,6 +58,10 @@ class Kind(IntEnum):
     REPORT_FORGET = 24  # charge point, number of the report
     VARIABLE = 25  # charge point, key, attribute, and columns, each null if it stays
     VARIABLES_FORGET = 26  # charge point
+    FREEZE = 27  # id of a transaction
+    DROP_READING = 28  # number, received_at; a FREEZE of its transaction came before
+    DROP_EVENT = 29  # number, received_at
+    DROP_TRANSACTION = 30  # id, start_received_at
 
 
 STARTED = (
@@ -71,7 +75,17 @@ NAMED = ("remote_id", "evse", "charging_state", "id_type")
 ASSESSED = ("assessed", "energy_wh", "energy_source", "supported_energy_wh", "findings")
 NOT_ASSESSED = (0, None, "", None, "[]")
 """Values of these columns when nothing is derived, or the derived figures are invalid."""
-TRANSACTION = (*STARTED, "other_stops", "closed_by", "note", "life_at", *ASSESSED, *NAMED, "costs")
+TRANSACTION = (
+    *STARTED,
+    "other_stops",
+    "closed_by",
+    "note",
+    "life_at",
+    *ASSESSED,
+    *NAMED,
+    "costs",
+    "readings_deleted",
+)
 STOP = (
     "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags", "closed_by", "note",
 )  # fmt: skip
@@ -357,6 +371,7 @@ def transaction_of(values: Sequence[Any]) -> Transaction:
         charging_state=values[28] or "",
         id_type=values[29] or "",
         costs=_costs_of(values[30]) if values[30] else (),
+        readings_deleted=bool(values[31]),
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .copying import Copy
 from .durable import DurableStore
+from .retention import FREEZES, MAY_GO
 from .rows import (
     AMENDED,
     ASSESSED,
@@ -82,6 +83,10 @@ GIVEN: dict[Kind, Sequence[str]] = {
     Kind.REPORT_PART: REPORT_PART,
     Kind.VARIABLE: VARIABLE,
     Kind.VARIABLES_FORGET: ("charge_point",),
+    Kind.FREEZE: ("id",),
+    Kind.DROP_READING: ("number", "at"),
+    Kind.DROP_EVENT: ("number", "at"),
+    Kind.DROP_TRANSACTION: ("number", "at"),
 }
 """The columns of the rows, by kind."""
 
@@ -89,6 +94,14 @@ GIVEN: dict[Kind, Sequence[str]] = {
 def _insert(kind: Kind, table: str, clause: str = "") -> str:
     names = ", ".join(GIVEN[kind])
     return f"INSERT INTO {table} ({names}) SELECT {names} FROM given WHERE true {clause}"  # noqa: S608
+
+
+def _drop(kind: Kind, table: str, key: str, at: str) -> str:
+    # With its time, for SQLite may give the number of a row that is gone to another one.
+    return (
+        f"DELETE FROM {table} WHERE {key} IN (SELECT number FROM given) "  # noqa: S608
+        f"AND {at} IN (SELECT at FROM given) AND {MAY_GO[kind]}"
+    )
 
 
 _AT_STOP = ", ".join(f"{column} = given.{column}" for column in STOPPED)
@@ -110,7 +123,7 @@ STATEMENTS: dict[Kind, str] = {
     Kind.AMEND: f"UPDATE transactions SET {_AMENDED} FROM given WHERE transactions.id = given.id",  # noqa: S608
     Kind.ASSESS: f"UPDATE transactions SET {_ASSESSED} FROM given "  # noqa: S608
     "WHERE transactions.id = given.id AND transactions.stop_received_at IS NOT NULL "
-    "AND (given.assessed = 1 OR transactions.assessed = 1)",
+    "AND transactions.readings_deleted = 0 AND (given.assessed = 1 OR transactions.assessed = 1)",
     Kind.READING: _insert(Kind.READING, "readings", "ON CONFLICT DO NOTHING"),
     Kind.REGISTER: _insert(
         Kind.REGISTER,
@@ -147,6 +160,10 @@ STATEMENTS: dict[Kind, str] = {
         Kind.VARIABLE, "variables", f"ON CONFLICT (charge_point, key, attribute) DO UPDATE SET {_TOLD_AGAIN}"
     ),
     Kind.VARIABLES_FORGET: "DELETE FROM variables WHERE charge_point IN (SELECT charge_point FROM given)",
+    Kind.FREEZE: f"UPDATE transactions SET readings_deleted = 1 WHERE id IN (SELECT id FROM given) AND {FREEZES}",  # noqa: S608
+    Kind.DROP_READING: _drop(Kind.DROP_READING, "readings", "number", "received_at"),
+    Kind.DROP_EVENT: _drop(Kind.DROP_EVENT, "events", "number", "received_at"),
+    Kind.DROP_TRANSACTION: _drop(Kind.DROP_TRANSACTION, "transactions", "id", "start_received_at"),
 }
 """Statement for each kind of row; the rows are named `given`."""
 

@@ -181,6 +181,10 @@ STEPS: tuple[str, ...] = (
     """
     INSERT INTO ids (name, next) VALUES ('needs', 13);
     """,
+    # Energy stays as it was derived when the readings are deleted.
+    """
+    ALTER TABLE transactions ADD COLUMN readings_deleted INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 RULED = 13

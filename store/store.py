@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         TransactionFilter,
     )
     from .reports import StoredReports
+    from .retention import RetentionTable
     from .variables import StoredVariables
 
 
@@ -249,6 +250,9 @@ class Store(Protocol):
     @property
     def variables(self) -> StoredVariables:
         """Variables of the device models of stations."""
+
+    retention: RetentionTable | None
+    """Walks through old records, and their deletion; None for a store that ends with the process."""
 
     collections: Collections
     """Tags, reservations, charging profiles, local lists, credentials, unfinished tickets: see `Collections`.

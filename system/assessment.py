@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from gevent import get_hub
 
-from ..protocol.energy import ClaimedFigures, Energy, LastStop, Limits, Quantity, derive
+from ..protocol.energy import ClaimedFigures, Energy, Finding, LastStop, Limits, Quantity, derive
 from ..store.records import Cursor, TransactionFilter
 
 if TYPE_CHECKING:
@@ -120,7 +120,12 @@ class Assessment:
         return idle_since
 
     def known(self, transaction: Transaction) -> tuple[Transaction, Energy]:
-        """Return the same, derived now, and the whole of what was derived."""
+        """Return the same, derived now, and the whole of what was derived.
+
+        Of a transaction whose readings are deleted only what is stored is known.
+        """
+        if transaction.readings_deleted:
+            return transaction, _stored(transaction)
         return self._assess([transaction])[0]
 
     def transactions(
@@ -260,6 +265,21 @@ class Assessment:
             if one.meter_stop is not None and one.stopped_at is not None and one.stop_received_at is not None:
                 return LastStop(one.meter_start, one.meter_stop, one.stopped_at, one.stop_received_at)
         return None
+
+
+def _stored(transaction: Transaction) -> Energy:
+    """Make what is stored of the energy of a transaction into what was derived."""
+    findings = (finding.partition(": ") for finding in transaction.findings)
+    return Energy(
+        transaction.energy_wh,
+        transaction.energy_source,
+        transaction.supported_energy_wh,
+        first=None,
+        last=None,
+        peak_w=None,
+        duration_s=None,
+        findings=tuple(Finding(code, text) for code, _, text in findings),
+    )
 
 
 def _with(transaction: Transaction, derived: Energy) -> Transaction:

@@ -1,0 +1,216 @@
+"""Records that are old enough to go: reading them in steps, and deleting them.
+
+The one rule: nothing is deleted here that an open transaction needs, nor a reading of one whose energy is not stored.
+Each step is one query over a bounded number of rows, along an index; the deletions are rows of the writer like all
+others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .events import AUDIT
+from .rows import ORIGIN_PLACES, TRANSACTION, Kind, row, sent, transaction_of
+from .search import COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .records import Transaction
+    from .store import Receipt
+    from .writer import Writer
+
+READINGS, STATUS, EVENTS, AUDITED, TRANSACTIONS = "readings", "status", "events", "audit", "transactions"
+KINDS = (READINGS, STATUS, EVENTS, AUDITED, TRANSACTIONS)
+"""Kinds of records that may be deleted by age, in the order in which that is done: transactions behind their readings.
+"""
+STATUS_KINDS = frozenset({"boot", "online", "status"})
+"""Kinds of stored events that are the status history of a charge point."""
+
+KEY, AT, OF = "number", "received_at", "transaction_id"
+HEADS = {
+    READINGS: (KEY, AT, OF, "charge_point", "connector", "version", "flags", "data"),
+    STATUS: (KEY, AT, OF, "charge_point", "kind", "data"),
+    EVENTS: (KEY, AT, OF, "charge_point", "kind", "data"),
+    AUDITED: (KEY, AT, OF, "charge_point", "kind", "data"),
+    TRANSACTIONS: (KEY, AT, OF, *TRANSACTION),
+}
+"""Columns of an exported record: its number in the store, the time by which it is old, its transaction, the rest."""
+
+NAMED = (
+    "CASE WHEN readings.transaction_id BETWEEN 1 AND 2147483647 "
+    "THEN CAST(readings.transaction_id AS bigint) END"
+)
+"""Number of the transaction that a reading names; null if it names none that could be."""
+
+
+def _told(place: str) -> str:
+    """Write the condition that the event at a place is dropped: no consumer can still need its record."""
+    return (
+        f"({place} IS NULL OR NOT EXISTS (SELECT 1 FROM event_origins AS origin "  # noqa: S608 - constants
+        f"WHERE origin.number = {place} / {ORIGIN_PLACES} AND origin.pruned_to < {place} % {ORIGIN_PLACES}))"
+    )
+
+
+_WAITING = (
+    "EXISTS (SELECT 1 FROM spool WHERE spool.aside = 0 AND spool.charge_point = {0}.charge_point "
+    "AND spool.transaction_id = {0}.{1})"
+)
+_LETTER = (
+    "EXISTS (SELECT 1 FROM spool WHERE spool.aside = 1 AND spool.transaction_id IS NOT NULL "
+    "AND spool.transaction_id = {0}.{1})"
+)
+_FREE_READING = (
+    f"NOT EXISTS (SELECT 1 FROM transactions AS one WHERE one.id = {NAMED} "  # noqa: S608 - constants
+    "AND (one.stop_received_at IS NULL OR one.stop_received_at >= ?)) "
+    f"AND NOT {_WAITING.format('readings', 'transaction_id')} "
+    f"AND (NOT {_LETTER.format('readings', 'transaction_id')} "
+    f"OR EXISTS (SELECT 1 FROM transactions AS one WHERE one.id = {NAMED})) AND {_told('readings.place')}"
+)
+"""Condition under which a reading may go: its transaction has ended long ago, or there is none and none is to come."""
+_FREE_TRANSACTION = (
+    "stop_received_at IS NOT NULL AND stop_received_at < ? "
+    "AND NOT EXISTS (SELECT 1 FROM readings WHERE readings.transaction_id = transactions.id) "
+    f"AND NOT {_WAITING.format('transactions', 'id')} AND NOT {_LETTER.format('transactions', 'id')} "
+    f"AND {_told('start_place')} AND {_told('end_place')}"
+)
+_OLD_READINGS = (
+    "SELECT number, received_at, transaction_id, charge_point, connector, version, flags, data, "  # noqa: S608
+    f"CASE WHEN {_FREE_READING} THEN 1 ELSE 0 END FROM readings WHERE number > ? ORDER BY number LIMIT ?"
+)
+_OLD_TRANSACTIONS = (
+    f"SELECT id, start_received_at, id, {COLUMNS}, CASE WHEN {_FREE_TRANSACTION} THEN 1 ELSE 0 END "  # noqa: S608
+    "FROM transactions WHERE (start_received_at, id) > (?, ?) ORDER BY start_received_at, id LIMIT ?"
+)
+_OLD_EVENTS = (
+    "SELECT * FROM (SELECT number, received_at, NULL AS transaction_id, charge_point, kind, data, 1 AS free "
+    "FROM events WHERE kind = ? AND number > ? ORDER BY number LIMIT ?) AS part{}"
+)
+_EVENT_KINDS = (
+    "WITH RECURSIVE kinds (kind) AS (SELECT min(kind) FROM events UNION ALL "
+    "SELECT (SELECT min(events.kind) FROM events WHERE events.kind > kinds.kind) FROM kinds "
+    "WHERE kinds.kind IS NOT NULL) SELECT kind FROM kinds WHERE kind IS NOT NULL"
+)
+"""Query of the kinds of stored events: a step in the index for each of them."""
+
+MAY_GO: dict[Kind, str] = {
+    Kind.DROP_READING: "NOT EXISTS (SELECT 1 FROM transactions AS one "  # noqa: S608 - constants
+    f"WHERE one.id = {NAMED} AND (one.stop_received_at IS NULL OR one.readings_deleted = 0))",
+    Kind.DROP_EVENT: "true",
+    Kind.DROP_TRANSACTION: "transactions.stop_received_at IS NOT NULL AND transactions.assessed = 1 "
+    "AND NOT EXISTS (SELECT 1 FROM readings WHERE readings.transaction_id = transactions.id)",
+}
+"""Conditions that a row has to fulfil when it is deleted."""
+FREEZES = "stop_received_at IS NOT NULL AND assessed = 1"
+"""Condition under which the energy of a transaction may be kept for good as it is stored."""
+
+_TABLES = {
+    READINGS: ("readings", "number", "received_at"),
+    STATUS: ("events", "number", "received_at"),
+    TRANSACTIONS: ("transactions", "id", "start_received_at"),
+}
+
+Place = tuple[Any, ...]
+"""Place in the order of a kind of records: a number, or a time and a number."""
+
+
+class Aged(NamedTuple):
+    """Row of a walk from the oldest record on; `values` has the rest of its columns, `free` says that it may go."""
+
+    number: int
+    at: str
+    transaction_id: int | None
+    values: tuple[Any, ...]
+    free: bool
+
+
+class RetentionTable:
+    """Walks through records by age, and their deletion. `ask(query, *values)` reads rows and switches greenlets."""
+
+    def __init__(
+        self, writer: Writer, ask: Callable[..., list[Any]], lock: tuple[str, str] | None = None
+    ) -> None:
+        self._writer = writer
+        self._ask = ask
+        self._lock = lock
+
+    def take(self) -> bool:
+        """Take the lock of the one process of a cluster that does the upkeep; false if another one has it.
+
+        A database that no other machine writes has no such lock. Switches greenlets.
+        """
+        return self._lock is None or bool(self._ask(self._lock[0])[0][0])
+
+    def release(self) -> None:
+        """Give the lock back. Switches greenlets."""
+        if self._lock is not None:
+            self._ask(self._lock[1])
+
+    def first(self, kind: str) -> Place:
+        """Return the place before all records of a kind."""
+        return ("", 0) if kind == TRANSACTIONS else (0,)
+
+    def place_of(self, kind: str, one: Aged, *, before: bool = False) -> Place:
+        """Return the place of a record, or the one right before it."""
+        number = one.number - before
+        return (one.at, number) if kind == TRANSACTIONS else (number,)
+
+    def event_kinds(self, kind: str) -> list[str]:
+        """Return the kinds of stored events that a kind of records has. Switches greenlets."""
+        there = {name for (name,) in self._ask(_EVENT_KINDS)}
+        if kind == STATUS:
+            return sorted(there & STATUS_KINDS)
+        return sorted(there & AUDIT if kind == AUDITED else there - AUDIT - STATUS_KINDS)
+
+    def aged(self, kind: str, before: str, after: Place, limit: int, names: Sequence[str] = ()) -> list[Aged]:
+        """Return some records behind a place, the oldest first, as their numbers go. Switches greenlets.
+
+        `before` is the time at which a transaction must have ended for its readings to be free; `names` are the kinds
+        of events.
+        """
+        if kind == READINGS:
+            found = self._ask(_OLD_READINGS, before, *after, limit)
+        elif kind == TRANSACTIONS:
+            found = self._ask(_OLD_TRANSACTIONS, before, *after, limit)
+        elif names:
+            parts = " UNION ALL ".join(_OLD_EVENTS.format(number) for number in range(len(names)))
+            values = [value for name in names for value in (name, *after, limit)]
+            found = self._ask(f"{parts} ORDER BY 1 LIMIT ?", *values, limit)
+        else:
+            return []
+        return [
+            Aged(one[0], one[1], one[2], tuple(map(_shown, one[3:-1])), free=bool(one[-1])) for one in found
+        ]
+
+    def not_frozen(self, numbers: Sequence[int]) -> list[Transaction]:
+        """Return those of these transactions that have ended and whose readings may not go yet. Switches greenlets."""
+        if not numbers:
+            return []
+        marks = ", ".join("?" * len(numbers))
+        query = (
+            f"SELECT {COLUMNS} FROM transactions WHERE id IN ({marks}) "  # noqa: S608
+            "AND stop_received_at IS NOT NULL AND readings_deleted = 0"
+        )
+        return [transaction_of(values) for values in self._ask(query, *numbers)]
+
+    def freeze(self, numbers: Sequence[int]) -> Receipt:
+        """Keep the energy of transactions as it is stored, for good; those that are not assessed are left as they are."""
+        receipt = self._writer.append(Kind.BARRIER, ())
+        for number in numbers:
+            receipt = self._writer.append(Kind.FREEZE, row(number))
+        return receipt
+
+    def drop(self, kind: str, rows: Sequence[tuple[int, str]]) -> Receipt:
+        """Delete records by number and time; those that may not go are left. The last receipt stands for all."""
+        receipt = self._writer.append(Kind.BARRIER, ())
+        write = {READINGS: Kind.DROP_READING, TRANSACTIONS: Kind.DROP_TRANSACTION}.get(kind, Kind.DROP_EVENT)
+        for number, at in rows:
+            receipt = self._writer.append(write, row(number, at))
+        return receipt
+
+
+def _shown(value: Any) -> Any:
+    """Show a value as the cell of a table has it."""
+    if isinstance(value, bytes):
+        return sent(value).decode("utf-8", "backslashreplace")
+    return value

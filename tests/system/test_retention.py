@@ -1,0 +1,251 @@
+"""Retention: old records are exported, then deleted; what is still needed stays, and a crash loses nothing."""
+
+import csv
+import datetime as dt
+import gzip
+import json
+
+import pytest
+
+from chargehand import BackOfficeSettings, Event, MeterReading, RetentionSettings, Transaction
+from chargehand.actors.runtime import threads
+from chargehand.protocol.versions import VERSIONS
+from chargehand.store.postgres import PostgresStore
+from chargehand.store.sqlite import SqliteStore
+from chargehand.system.assessment import Assessment, limits_of
+from chargehand.system.exports import ExportFolder, ExportsInUse
+from chargehand.system.retention import DiskLow, Retention
+
+NOW = dt.datetime(2026, 5, 30, 12, 0, tzinfo=dt.UTC)
+OLD = dt.datetime(2026, 5, 1, 12, 0, tzinfo=dt.UTC)
+LIMIT_S = 60
+
+
+def at(minutes, since=OLD):
+    return since + dt.timedelta(minutes=minutes)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request, tmp_path):
+    if request.param == "sqlite":
+        made = SqliteStore.open(str(tmp_path / "store.sqlite"), threads)
+    else:
+        made = PostgresStore.open(request.getfixturevalue("postgres").url, threads)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def assessment(store):
+    return Assessment(store, VERSIONS, limits_of(BackOfficeSettings()))
+
+
+@pytest.fixture
+def retention(store, assessment, tmp_path):
+    """Make the retention of the store with these settings."""
+
+    def make(**days):
+        options = {"pause": lambda _: None, "disk_is_low": days.pop("disk_is_low", lambda: False)}
+        folder = str(tmp_path / "exports")
+        return Retention(store, RetentionSettings(**days), folder, assessment, lambda: NOW, **options)
+
+    return make
+
+
+def start(store, number, minutes=0, since=OLD):
+    given = {
+        "id": number, "charge_point_id": "CP1", "connector_id": 1, "id_tag": "T1", "meter_start": 1000,
+        "started_at": at(minutes, since), "start_received_at": at(minutes, since),
+    }  # fmt: skip
+    store.start_transaction(Transaction(**given)).wait(LIMIT_S)
+
+
+def stop(store, number, minutes=60, since=OLD, meter_stop=5000):
+    one = store.transaction(number)
+    values = {
+        "meter_stop": meter_stop,
+        "stopped_at": at(minutes, since),
+        "stop_received_at": at(minutes, since),
+    }
+    store.stop_transaction(
+        Transaction(**{name: getattr(one, name) for name in one.__struct_fields__} | values)
+    ).wait(LIMIT_S)
+
+
+def read(store, number, minutes, wh, since=OLD):
+    sample = {"timestamp": at(minutes, since).isoformat(), "sampledValue": [{"value": str(wh)}]}
+    payload = {"connectorId": 1, "transactionId": number, "meterValue": [sample]}
+    store.add_meter_reading(
+        MeterReading(
+            charge_point_id="CP1",
+            connector_id=1,
+            transaction_id=number,
+            received_at=at(minutes, since),
+            values=json.dumps(payload).encode(),
+        )
+    ).wait(LIMIT_S)
+
+
+def rows_of(tmp_path, name):
+    with gzip.open(tmp_path / "exports" / name, "rt", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def names(tmp_path):
+    return sorted(path.name for path in (tmp_path / "exports").glob("*.csv*"))
+
+
+def test_old_readings_are_in_a_file_for_each_day_and_gone_from_the_store(store, retention, tmp_path):
+    for day in range(3):
+        read(store, None, day * 1440, 100 + day)
+    read(store, None, 0, 999, since=NOW)
+    done = retention(readings_days=10).run()
+    assert done.deleted == {"readings": 3}
+    assert names(tmp_path) == [f"readings-2026-05-0{day}.csv.gz" for day in (1, 2, 3)]
+    (row,) = rows_of(tmp_path, "readings-2026-05-02.csv.gz")
+    assert row["charge_point"] == "CP1"
+    assert json.loads(row["data"])["meterValue"][0]["sampledValue"] == [{"value": "101"}]
+    left = store.readings_of("CP1")
+    assert [json.loads(one.values)["meterValue"][0]["sampledValue"][0]["value"] for one in left] == ["999"]
+
+
+def test_energy_costs_and_findings_stay_when_the_readings_are_deleted(store, retention, assessment):
+    start(store, 1)
+    for minutes in range(0, 60, 10):
+        read(store, 1, minutes, 1000 + minutes * 60)
+    stop(store, 1, meter_stop=9000)
+    before = Assessment(store, VERSIONS, limits_of(BackOfficeSettings())).known(store.transaction(1))[0]
+    retention(readings_days=10).run()
+    after, derived = assessment.known(store.transaction(1))
+    assert store.meter_readings(1) == []
+    assert after.readings_deleted
+    assert (after.energy_wh, after.energy_source, after.supported_energy_wh, after.findings) == (
+        before.energy_wh, before.energy_source, before.supported_energy_wh, before.findings,
+    )  # fmt: skip
+    assert derived.energy_wh == before.energy_wh
+    read(store, 1, 1, 77_777)  # a late one changes nothing any more
+    store.amend_transaction(1, note="looked at").wait(LIMIT_S)
+    assert assessment.assessed(store.transaction(1)).energy_wh == before.energy_wh
+
+
+def test_readings_of_an_open_transaction_stay_however_old_they_are(store, retention, tmp_path):
+    start(store, 1)
+    read(store, 1, 10, 2000)
+    assert retention(readings_days=10, transactions_days=10).run().deleted == {}
+    assert len(store.meter_readings(1)) == 1
+    assert names(tmp_path) == []
+    stop(store, 1, since=NOW)  # ended today
+    assert retention(readings_days=10, transactions_days=10).run().deleted == {}
+
+
+def test_transactions_go_only_when_asked_and_behind_their_readings(store, retention, tmp_path):
+    start(store, 1)
+    read(store, 1, 10, 2000)
+    stop(store, 1)
+    start(store, 2, since=NOW)
+    while store.event_log.prune(keep=0, since=NOW + dt.timedelta(days=3650)):
+        pass
+    assert retention(readings_days=10).run().deleted == {"readings": 1}
+    assert store.transaction(1) is not None
+    assert retention(transactions_days=10).run().deleted == {"transactions": 1}
+    assert store.transaction(1) is None
+    assert store.transaction(2) is not None
+    (row,) = rows_of(tmp_path, "transactions-2026-05-01.csv.gz")
+    assert (row["id_tag"], row["energy_wh"]) == ("T1", "4000")
+
+
+def test_a_transaction_stays_while_its_event_may_be_wanted(store, retention):
+    start(store, 1)
+    stop(store, 1)
+    assert retention(transactions_days=10).run().deleted == {}
+
+
+def test_kinds_of_stored_events_have_ages_of_their_own(store, retention, tmp_path):
+    for kind in ("status", "online", "firmware", "by_hand"):
+        store.add_event(Event(charge_point_id="CP1", kind=kind, received_at=OLD, data={"of": kind})).wait(
+            LIMIT_S
+        )
+    assert retention(status_days=10).run().deleted == {"status": 2}
+    assert {one.kind for one in store.events()} == {"firmware", "by_hand"}
+    assert retention(events_days=10).run().deleted == {"events": 1}
+    assert retention(audit_days=10).run().deleted == {"audit": 1}
+    assert store.events() == []
+    assert names(tmp_path) == [f"{kind}-2026-05-01.csv.gz" for kind in ("audit", "events", "status")]
+
+
+def test_what_a_killed_process_had_exported_is_deleted_and_not_exported_again(store, retention, tmp_path):
+    read(store, None, 0, 1)
+    read(store, None, 1, 2)
+    (tmp_path / "exports").mkdir()
+    half = tmp_path / "exports" / "readings-2026-05-01.csv.gz.part"
+    half.write_bytes(b"half of it")
+    one = retention(readings_days=10)
+    one._drop = killed
+    with pytest.raises(KilledHere):
+        one.run()
+    assert names(tmp_path) == ["readings-2026-05-01.csv.gz.exported"]
+    assert len(store.readings_of("CP1")) == 2
+    assert retention(readings_days=10).run().deleted == {"readings": 2}
+    assert names(tmp_path) == ["readings-2026-05-01.csv.gz"]
+    assert len(rows_of(tmp_path, "readings-2026-05-01.csv.gz")) == 2
+    assert store.readings_of("CP1") == []
+
+
+class KilledHere(Exception):
+    """End of a process, for a test."""
+
+
+def killed(*_):
+    raise KilledHere
+
+
+def test_a_further_file_of_a_day_gets_a_number(store, retention, tmp_path):
+    read(store, None, 0, 1)
+    retention(readings_days=10).run()
+    read(store, None, 1, 2)
+    retention(readings_days=10).run()
+    assert names(tmp_path) == ["readings-2026-05-01.2.csv.gz", "readings-2026-05-01.csv.gz"]
+
+
+def test_nothing_is_deleted_while_the_disk_is_low(store, retention):
+    read(store, None, 0, 1)
+    with pytest.raises(DiskLow):
+        retention(readings_days=10, disk_is_low=lambda: True).run()
+    assert len(store.readings_of("CP1")) == 1
+
+
+def test_nothing_is_deleted_if_the_export_cannot_be_written(store, retention, tmp_path, monkeypatch):
+    read(store, None, 0, 1)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("chargehand.system.exports.os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        retention(readings_days=10).run()
+    assert len(store.readings_of("CP1")) == 1
+    assert names(tmp_path) == []
+
+
+def test_a_second_process_does_not_export_at_the_same_time(retention, tmp_path):
+    with ExportFolder(str(tmp_path / "exports")).held(), pytest.raises(ExportsInUse):
+        retention(readings_days=10).run()
+
+
+def test_many_rows_of_several_days_go_in_small_steps(store, retention, tmp_path):
+    for number in range(600):
+        store.add_event(
+            Event(
+                charge_point_id=f"CP{number % 7}",
+                kind="status",
+                received_at=at(number * 10),
+                data={"n": number},
+            )
+        )
+    store.follow_now().wait(LIMIT_S)
+    store.event_log.publish  # noqa: B018 - reads come behind all writes
+    one = retention(status_days=10)
+    one._rows = 25
+    assert one.run().deleted == {"status": 600}
+    assert store.events() == []
+    assert sum(len(rows_of(tmp_path, name)) for name in names(tmp_path)) == 600
