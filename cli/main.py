@@ -45,6 +45,7 @@ COMMANDS = {
     "plugins": ("plugins:plugins", "Show the plugins: installed, loaded, quarantined."),
     "plugin-host": ("serve:plugin_host", "Run a plugin for the nodes that forward calls through Redis."),
     "profiles": ("accepted_state:profiles", "Show the charging profiles that charge points have accepted."),
+    "prune-store": ("store:prune_store", "Export and delete the records that are too old."),
     "quarantine": ("supervision:quarantine", "List plugins in quarantine and release them."),
     "recording": ("recordings:recording", "Print the last frames and events of the charge point CP."),
     "replay": ("recordings:replay", "Feed a recording to a fresh session and show the differences."),

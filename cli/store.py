@@ -14,12 +14,12 @@ import click
 from ..store.factory import SQLITE_FILE
 from ..store.inspection import Inspection
 from ..store.store import StoreError
-from .api import asks_server
+from .api import OK, asks_server, refused
 from .configuration import read_settings
 from .data_folder import LOCK_FILE, DataFolder, FolderInUse
 from .failures import FAILED, CommandFailed, CommandMisused
 from .options import CONFIG, DATA, JSON
-from .output import echo_json, plain, show, show_facts, show_table
+from .output import echo_json, plain, show, show_facts, show_table, when
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,6 +135,37 @@ def backup(api: Api, *, file: str, force: bool) -> None:
     FILE appears only when it is complete. `chargehand check-store FILE` checks it.
     """
     click.echo(f"{file}: {fetch(api, file, force=force)} bytes")
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Show what is too old, and change nothing.")
+@JSON
+@asks_server
+def prune_store(api: Api, *, dry_run: bool, json: bool) -> None:
+    """Have a running server export and delete the records that are older than the days of `retention`.
+
+    It does so by itself once an hour; this waits until a pass is done.
+    """
+    if dry_run:
+        told = api.get("store")
+        (echo_json if json else show_kept)(told)
+        return
+    reply = api.ask("POST", "store", "prune", timeout_s=COPY_S)
+    if reply.status != OK:
+        raise refused(reply.status, reply.json)
+    (echo_json if json else show_pass)(reply.json)
+
+
+def show_kept(told: Mapping[str, Any]) -> None:
+    """Print how long records are kept, and about how many are older."""
+    rows = [(one["kind"], f"{one['days']:g}", when(one["before"]), one["due"]) for one in told["kinds"]]
+    show_table(("kind", "days", "older than", "about"), rows, "all records are kept for ever (retention)")
+    show_facts([("exports", told["folder"])])
+
+
+def show_pass(told: Mapping[str, Any]) -> None:
+    """Print how many records of each kind are deleted now."""
+    show_table(("kind", "exported and deleted"), sorted(told["deleted"].items()), "nothing was too old")
 
 
 @click.command()

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from ..protocol.events import DomainEvent
     from .records import Cost, StopFigures, Tag, Told
+    from .retention import RetentionTable
 
 TOLD_LATER = (
     "flags", "connector_id", "id_tag", "started_at", "verdict", "reservation_id", "evse_id", "charging_state",
@@ -83,7 +84,7 @@ class MemoryStore:
         self.event_log = MemoryEventLog(origin, min(limit, LOGGED))
         self.reports = MemoryReports(self._append, limit)
         self.variables = MemoryVariables(self._append)
-        self.retention = None
+        self.retention: RetentionTable | None = None  # what it holds is bounded, and ends with it
         self._limit = limit
         self._ids = itertools.count(first_transaction_id)
         self._numbers = itertools.count(1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .events import AUDIT
+from .meter import COUNTED
 from .rows import ORIGIN_PLACES, TRANSACTION, Kind, row, sent, transaction_of
 from .search import COLUMNS
 
@@ -69,7 +70,7 @@ _FREE_READING = (
 )
 """Condition under which a reading may go: its transaction has ended long ago, or there is none and none is to come."""
 _FREE_TRANSACTION = (
-    "stop_received_at IS NOT NULL AND stop_received_at < ? "
+    "stop_received_at IS NOT NULL AND stop_received_at < ? "  # noqa: S608 - constants
     "AND NOT EXISTS (SELECT 1 FROM readings WHERE readings.transaction_id = transactions.id) "
     f"AND NOT {_WAITING.format('transactions', 'id')} AND NOT {_LETTER.format('transactions', 'id')} "
     f"AND {_told('start_place')} AND {_told('end_place')}"
@@ -103,12 +104,6 @@ MAY_GO: dict[Kind, str] = {
 """Conditions that a row has to fulfil when it is deleted."""
 FREEZES = "stop_received_at IS NOT NULL AND assessed = 1"
 """Condition under which the energy of a transaction may be kept for good as it is stored."""
-
-_TABLES = {
-    READINGS: ("readings", "number", "received_at"),
-    STATUS: ("events", "number", "received_at"),
-    TRANSACTIONS: ("transactions", "id", "start_received_at"),
-}
 
 Place = tuple[Any, ...]
 """Place in the order of a kind of records: a number, or a time and a number."""
@@ -182,6 +177,43 @@ class RetentionTable:
             Aged(one[0], one[1], one[2], tuple(map(_shown, one[3:-1])), free=bool(one[-1])) for one in found
         ]
 
+    def due(self, kind: str, before: str, names: Sequence[str] = ()) -> int:
+        """Return about how many records are older than a time, `COUNTED` at most of some kinds. Switches greenlets.
+
+        None of the queries grows with the store: readings are counted by the numbers that they have.
+        """
+        if kind == TRANSACTIONS:
+            within = "transactions WHERE start_received_at < ? AND stop_received_at IS NOT NULL"
+            found = self._ask(f"SELECT count(*) FROM (SELECT 1 FROM {within} LIMIT {COUNTED}) AS old", before)  # noqa: S608
+            return int(found[0][0])
+        if kind == READINGS:
+            first, behind = self.number_at("readings", ""), self.number_at("readings", before)
+            return behind - first
+        behind = self.number_at("events", before)
+        within = "events WHERE kind = ? AND number < ?"
+        query = f"SELECT count(*) FROM (SELECT 1 FROM {within} LIMIT {COUNTED}) AS old"  # noqa: S608
+        return sum(int(self._ask(query, name, behind)[0][0]) for name in names)
+
+    def number_at(self, table: str, at: str) -> int:
+        """Return the number from which on the records of a table came at a time or later. Switches greenlets.
+
+        Numbers rise with the times of receipt, but for what several processes write at once.
+        """
+        last = self._ask(f"SELECT max(number) FROM {table}")[0][0]  # noqa: S608
+        first = self._ask(f"SELECT min(number) FROM {table}")[0][0]  # noqa: S608
+        if last is None:
+            return 0
+        query = f"SELECT number, received_at FROM {table} WHERE number >= ? ORDER BY number LIMIT 1"  # noqa: S608
+        low, high = first, last + 1
+        while low < high:
+            middle = (low + high) // 2
+            number, received_at = self._ask(query, middle)[0]
+            if received_at < at:
+                low = number + 1
+            else:
+                high = middle
+        return int(low)
+
     def not_frozen(self, numbers: Sequence[int]) -> list[Transaction]:
         """Return those of these transactions that have ended and whose readings may not go yet. Switches greenlets."""
         if not numbers:
@@ -194,7 +226,7 @@ class RetentionTable:
         return [transaction_of(values) for values in self._ask(query, *numbers)]
 
     def freeze(self, numbers: Sequence[int]) -> Receipt:
-        """Keep the energy of transactions as it is stored, for good; those that are not assessed are left as they are."""
+        """Keep the energy of transactions as it is stored, for good; those that are not assessed stay as they are."""
         receipt = self._writer.append(Kind.BARRIER, ())
         for number in numbers:
             receipt = self._writer.append(Kind.FREEZE, row(number))

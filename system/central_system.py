@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from .metrics import Metrics
     from .operations import RecentFrames
     from .tree import HttpServer
+    from .upkeep import Upkeep
     from .vitals import Vitals
     from .watermarks import Watermarks
 
@@ -192,6 +193,7 @@ class CentralSystem(PluginSystem):
         self._parts.admission.start()
         self._parts.watermarks.start()
         self._parts.vitals.start()
+        self._parts.upkeep.start()
         watchdog_s = self.settings.supervision.watchdog_s
         if watchdog_s > 0:
             # What is on standard error is the host's affair; the program has asked for it.
@@ -380,6 +382,11 @@ class CentralSystem(PluginSystem):
     def watermarks(self) -> Watermarks:
         """Watermarks of memory and disk of this process. Belongs to the hub's thread."""
         return self._parts.watermarks
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """Retention of records, and backups."""
+        return self._parts.upkeep
 
     @property
     def vitals(self) -> Vitals:

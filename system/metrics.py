@@ -225,6 +225,18 @@ def _store() -> Iterator[Family]:
         of_node=True,
     )
     yield Family("chargehand_open_transactions", "gauge", (), f"Open transactions {counted}", of_node=True)
+    yield Family(
+        "chargehand_retention_deleted_total",
+        "counter",
+        ("kind",),
+        "Old records that were exported and deleted by this process (`retention`).",
+    )
+    yield Family(
+        "chargehand_retention_pass_timestamp_seconds",
+        "gauge",
+        (),
+        "End of the last whole pass of retention of this process, Unix time; not there before the first.",
+    )
 
 
 def _process() -> Iterator[Family]:
@@ -427,6 +439,11 @@ class Metrics:
             yield "chargehand_dead_letters", ("message",), figures.dead_letters
             yield "chargehand_dead_letters", ("event",), figures.dead_events
             yield "chargehand_open_transactions", (), figures.open_transactions
+        retention = self._parts.upkeep.retention
+        for kind in retention.days:
+            yield "chargehand_retention_deleted_total", (kind,), retention.deleted[kind]
+        if retention.last is not None:
+            yield "chargehand_retention_pass_timestamp_seconds", (), retention.last.ended_at.timestamp()
 
     def _of_process(self) -> Iterator[tuple[str, Labels, Number]]:
         vitals = self._vitals

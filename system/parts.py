@@ -49,10 +49,12 @@ from .membership import Membership
 from .metrics import Metrics
 from .operations import Operations
 from .reports import Reports
+from .retention import Retention
 from .subscriptions import Subscriptions
 from .ticket_store import TicketStore
 from .tls_files import TlsFiles
 from .tree import Tree
+from .upkeep import Upkeep
 from .variables import Variables
 from .vitals import Vitals
 from .watermarks import Watermarks
@@ -152,6 +154,7 @@ class Parts:
         self.vitals = Vitals(
             self.store, self.timers, cluster, data, self.watermarks, settings.resources.disk_free_bytes
         )
+        self.upkeep = self._make_upkeep()
         self.metrics = Metrics(self, counters, self.vitals)
         self.log_levels = LogLevels(self.store.collections.log_levels, self.now)
         self.activity = Activity(self, ALONE if system.worker is None else system.worker.number)
@@ -183,6 +186,24 @@ class Parts:
             observer=self._counters,
             hold_events=self.store.hold_events,
             alert=alert,
+        )
+
+    def _make_upkeep(self) -> Upkeep:
+        settings, worker = self._settings, self._system.worker
+        retention = Retention(
+            self.store,
+            settings.retention,
+            settings.retention.folder or str(Path(settings.data) / "exports"),
+            self.assessment,
+            self.now,
+            disk_is_low=lambda: self.watermarks.disk_is_low,
+        )
+        return Upkeep(
+            retention,
+            self._counters,
+            here=worker is None or worker.first,
+            spawn=self.pool.spawn,
+            clock=self._clock.monotonic,
         )
 
     def now(self) -> dt.datetime:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from contextlib import closing
+from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import gevent
-import msgspec
 
 from ..config.errors import ChargehandError
 from ..store.retention import HEADS, KINDS, READINGS, TRANSACTIONS, Aged
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..store.retention import Place, RetentionTable
     from ..store.store import Store
     from .assessment import Assessment
+    from .exports import ExportFile
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +107,16 @@ class Retention:
         days = self.days.get(kind)
         return None if days is None else self._now() - dt.timedelta(days=days)
 
+    def due(self) -> dict[str, int]:
+        """Return about how many records of each kind are too old now. Raises `StoreError`."""
+        table = self._store.retention
+        found: dict[str, int] = {}
+        if table is not None:
+            for kind in self.days:
+                names = () if kind in (READINGS, TRANSACTIONS) else table.event_kinds(kind)
+                found[kind] = table.due(kind, utc_text(self.before(kind)) or "", names)
+        return found
+
     def run(self) -> Pass:
         """Go through all kinds once. Raises `StoreError` and OSError; what was done until then stays done."""
         table = self._store.retention
@@ -147,39 +158,23 @@ class Retention:
         done: dict[str, int],
     ) -> Place | None:
         """Export and delete the records of the first day behind a place; return where to go on, None at the end."""
-        day, file, following, ended = "", None, None, False
-        finished = False
-        try:
-            while not ended:
+        day = _Day(self.folder, table, kind)
+        with closing(day):
+            while True:
                 rows = self._some_aged(table, kind, limit, after, names)
                 old = [one for one in rows if one.at < limit]
-                mine = []
-                for one in old:
-                    if not one.free:
-                        continue
-                    day = day or one.at[:10]
-                    if one.at[:10] == day:
-                        mine.append(one)
-                    elif following is None:
-                        following = table.place_of(kind, one, before=True)
-                if mine:
-                    file = file or self.folder.new(kind, day, HEADS[kind])
-                    file.write([(one.number, one.at, one.transaction_id, *one.values) for one in mine])
-                ended = not old
-                if not ended:
-                    after = table.place_of(kind, rows[-1])
-                    if day and all(one.at[:10] != day for one in rows):
-                        break
-            path = None if file is None else file.finish()
-            finished = True
-        finally:
-            if file is not None and not finished:
-                file.give_up()
+                if not old:
+                    following = day.following
+                    break
+                day.take([one for one in old if one.free])
+                after = table.place_of(kind, rows[-1])
+                if day.name and all(one.at[:10] != day.name for one in rows):
+                    following = day.following or after
+                    break
+            path = day.finish()
         if path is not None:
             self._delete(table, path, done)
-        if following is not None:
-            return following
-        return None if ended else after
+        return following
 
     def _some_aged(
         self, table: RetentionTable, kind: str, limit: str, after: Place, names: Sequence[str]
@@ -203,14 +198,14 @@ class Retention:
             while rows := reader.read(self._rows):
                 if kind in (READINGS, TRANSACTIONS):
                     self._settle(table, _numbers(rows))
-                self._step(lambda _, rows=rows: self._drop(table, kind, rows))
+                self._step(partial(self._drop, table, kind, rows))
                 number += len(rows)
         exported = self.folder.deleted(path)
         done[kind] = done.get(kind, 0) + number
         self.deleted[kind] += number
         logger.info("retention: %d %s of %s are in %s and deleted", number, kind, day[:10], exported)
 
-    def _drop(self, table: RetentionTable, kind: str, rows: Sequence[Sequence[str]]) -> None:
+    def _drop(self, table: RetentionTable, kind: str, rows: Sequence[Sequence[str]], _size: int) -> None:
         if kind == READINGS:
             table.freeze(_numbers(rows))
         table.drop(kind, [(int(one[0]), one[1]) for one in rows]).wait(STORED_S)
@@ -245,6 +240,45 @@ class Retention:
             self._rows = min(ROWS_MOST, self._rows * 2)
         self._pause(max(PAUSE_S, took_s * (SHARE - 1)))
         return result
+
+
+class _Day:
+    """Export of one day: that of the first record which it is given. `following` is where other days begin."""
+
+    def __init__(self, folder: ExportFolder, table: RetentionTable, kind: str) -> None:
+        self._folder = folder
+        self._table = table
+        self._kind = kind
+        self._file: ExportFile | None = None
+        self.name = ""
+        self.following: Place | None = None
+
+    def take(self, records: Sequence[Aged]) -> None:
+        """Write those of the records that are of the day; switches greenlets."""
+        mine = []
+        for one in records:
+            self.name = self.name or one.at[:10]
+            if one.at[:10] == self.name:
+                mine.append((one.number, one.at, one.transaction_id, *one.values))
+            elif self.following is None:
+                self.following = self._table.place_of(self._kind, one, before=True)
+        if mine:
+            if self._file is None:
+                self._file = self._folder.new(self._kind, self.name, HEADS[self._kind])
+            self._file.write(mine)
+
+    def finish(self) -> Path | None:
+        """Put the file on the disk; None if there is no record of the day. Switches greenlets."""
+        if self._file is None:
+            return None
+        path = self._file.finish()
+        self._file = None
+        return path
+
+    def close(self) -> None:
+        """Remove the file, if it is not finished."""
+        if self._file is not None:
+            self._file.give_up()
 
 
 def _numbers(rows: Sequence[Sequence[str]]) -> list[int]:

@@ -37,6 +37,7 @@ from .tags import Tags
 from .tls import Tls
 from .tokens import Tokens
 from .transactions import Transactions
+from .upkeep import StoreResource
 from .variables import VariablesResource
 from .verbs import VerbResource
 
@@ -125,5 +126,7 @@ ROUTES = (
     Route(f"{ROOT}/settings", SettingsResource),
     Route(f"{ROOT}/changes", Changes),
     Route(f"{ROOT}/backup", Backup),
+    Route(f"{ROOT}/store", StoreResource),
+    Route(f"{ROOT}/store/prune", StoreResource, "prune"),
     Route(f"{ROOT}/openapi.json", Description),
 )

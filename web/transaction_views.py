@@ -101,6 +101,8 @@ class TransactionView(View):
     evse_id: int | None
     charging_state: str
     id_type: str
+    readings_deleted: bool
+    """True if its energy stays as it is, for its readings are gone or may go (`retention`)."""
     flags: list[Flag]
 
 
@@ -194,6 +196,7 @@ def transaction(record: Transaction, limits: Limits) -> TransactionView:
         evse_id=record.evse_id,
         charging_state=record.charging_state,
         id_type=record.id_type,
+        readings_deleted=record.readings_deleted,
         flags=list(flags(record)),
     )
 
