@@ -60,6 +60,8 @@ SLACK = 10
 """Part of a charge point's events that may be there above their limit: a tenth."""
 DROPPED_PART = 100
 """Part of the readings that are dropped at once when there are too many: a hundredth."""
+MOST_PLACES, SPARE_PLACES = 1.25, 1000
+"""Places for each transaction, and besides: with more, those of transactions that are gone are dropped together."""
 AT_A_TIME = 5000
 """Transactions looked at before other greenlets have their turn."""
 
@@ -97,7 +99,7 @@ class MemoryStore:
         # Time of receipt and id of all transactions, in order.
         self._open_by_id = self._open.by_id
         self._order: deque[tuple[dt.datetime, int]] = deque()
-        self._order_of: dict[str, list[tuple[dt.datetime, int]]] = {}  # the same by charge point
+        self._order_of: dict[str, deque[tuple[dt.datetime, int]]] = {}  # the same by charge point
         # Readings by transaction, those that name none by charge point; each by what makes two of them the same, which
         # are mostly the values alone.
         self._readings: dict[int | str, dict[bytes | tuple[bytes, int, str], MeterReading]] = {}
@@ -178,7 +180,9 @@ class MemoryStore:
         number = transaction.id
         if number not in self._open_by_id and number not in self._closed:
             place = (transaction.start_received_at, number)
-            of_charge_point = self._order_of.setdefault(transaction.charge_point_id, [])
+            of_charge_point = self._order_of.get(transaction.charge_point_id)
+            if of_charge_point is None:
+                of_charge_point = self._order_of[transaction.charge_point_id] = deque()
             for order in (self._order, of_charge_point):
                 if not order or order[-1] < place:
                     order.append(place)
@@ -193,7 +197,7 @@ class MemoryStore:
                 self.event_log.append(ENDED_KIND, at, transaction)
                 self._closed[number] = msgspec.structs.replace(transaction, **NOT_ASSESSED)
                 self._note_closed(transaction)
-            if len(self._order) > self._limit:
+            if len(self._open_by_id) + len(self._closed) > self._limit:
                 self._drop_oldest_closed()
         return PERSISTED
 
@@ -203,18 +207,27 @@ class MemoryStore:
 
     def _drop_oldest_closed(self) -> None:
         if self._closed:
-            number, transaction = self._closed.popitem(last=False)
+            _, transaction = self._closed.popitem(last=False)
             self._closed_remote.pop((transaction.charge_point_id, transaction.remote_id), None)
-            place = (transaction.start_received_at, number)
-            if self._order[0] == place:  # as it mostly is
-                self._order.popleft()
-            else:
-                self._order.remove(place)
-            of_charge_point = self._order_of[transaction.charge_point_id]
-            if len(of_charge_point) == 1:
-                del self._order_of[transaction.charge_point_id]
-            else:
-                del of_charge_point[bisect_left(of_charge_point, place)]
+            charge_point_id = transaction.charge_point_id
+            of_charge_point = self._order_of[charge_point_id]
+            self._drop_gone(self._order)
+            self._drop_gone(of_charge_point)
+            if not of_charge_point:
+                del self._order_of[charge_point_id]
+            if len(self._order) > (len(self._open_by_id) + len(self._closed)) * MOST_PLACES + SPARE_PLACES:
+                self._order = deque(place for place in self._order if self._is_there(place[1]))
+                of = self._order_of.items()
+                left = {id_: deque(place for place in order if self._is_there(place[1])) for id_, order in of}
+                self._order_of = {id_: order for id_, order in left.items() if order}
+
+    def _drop_gone(self, order: deque[tuple[dt.datetime, int]]) -> None:
+        """Drop the first places of transactions that are gone: those behind one that stays open wait for more."""
+        while order and not self._is_there(order[0][1]):
+            order.popleft()
+
+    def _is_there(self, number: int) -> bool:
+        return number in self._open_by_id or number in self._closed
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
         """Store the end of a transaction; refused if it never started, or has ended with other figures."""

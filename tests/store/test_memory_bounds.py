@@ -132,3 +132,25 @@ def test_it_runs_out_of_numbers_rather_than_giving_one_twice():
     assert store.allot_transaction_id("CP1", None) == 2**31 - 1
     with pytest.raises(OverflowError):
         store.allot_transaction_id("CP1", None)
+
+
+def test_open_transactions_stay_however_many_others_come_and_go_behind_them():
+    store = MemoryStore(limit=100)
+    minute = dt.timedelta(minutes=1)
+    for number in range(1, 11):
+        store.start_transaction(transaction(number, charge_point_id=f"OPEN{number % 3}"))
+    last = 5000
+    for number in range(11, last + 1):
+        facts = {"charge_point_id": f"CP{number % 7}", "start_received_at": NOW + number * minute}
+        store.start_transaction(transaction(number, **facts))
+        store.stop_transaction(stopped(number, **facts))
+    kept = [*range(last, last - 90, -1), *range(10, 0, -1)]
+    assert [one.id for one in store.transactions(limit=1000)] == kept
+    for charge_point_id in ("OPEN1", "CP3", "CP4"):
+        wanted = TransactionFilter(charge_point_id=charge_point_id)
+        remainder = int(charge_point_id[-1])
+        of = [one for one in kept if (one % 3 if one <= 10 else one % 7) == remainder]
+        of = [one for one in of if (one <= 10) == charge_point_id.startswith("OPEN")]
+        assert [one.id for one in store.transactions(wanted, limit=1000)] == of
+    # Places of what is gone are dropped, too.
+    assert len(store._order) < 2 * len(kept) + 1000
