@@ -54,6 +54,7 @@ COMMANDS = {
         "accepted_state:reservations",
         "Show the reservations that charge points have accepted.",
     ),
+    "restore": ("restore:restore", "Put the backup FILE in the place of a store not in use."),
     "security-events": (
         "security_events:security_events",
         "Show security events of charge points, and of the server itself.",

@@ -116,6 +116,9 @@ class DurableStore:
     others_write = False
     """True if other processes write to the database."""
 
+    backup_suffix = ".sqlite"
+    """End of the name of a file with a backup."""
+
     upkeep_lock: tuple[str, str] | None = None
     """Queries that take and release the lock of the upkeep, where several machines write to the database."""
 

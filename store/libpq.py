@@ -80,6 +80,12 @@ class DatabaseAddress:
         self._given: dict[str, Any] = {**DEFAULTS, **given, "client_encoding": "UTF8"}
         self._timeout_s = float(self._given.get("connect_timeout") or 0) or CONNECT_S
 
+    def for_programs(self, application: str) -> tuple[str, dict[str, str]]:
+        """Return what programs of PostgreSQL connect with: parameters, and variables with what nobody may see."""
+        given = {**self._given, "application_name": application}
+        password = given.pop("password", None)
+        return self._conninfo("", **given), {} if password is None else {"PGPASSWORD": str(password)}
+
     def connect(self) -> PGconn:
         """Connect to the first address that accepts us. Raises `StoreError` with the error of each of them."""
         from psycopg import Error  # noqa: PLC0415 - an extra

@@ -86,6 +86,7 @@ class MemoryStore:
         self.event_log = MemoryEventLog(origin, min(limit, LOGGED))
         self.reports = MemoryReports(self._append, limit)
         self.variables = MemoryVariables(self._append)
+        self.backup_suffix = ""
         self.retention: RetentionTable | None = None  # what it holds is bounded, and ends with it
         self._limit = limit
         self._ids = itertools.count(first_transaction_id)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from .dumping import dump
 from .libpq import DatabaseAddress, QueryFailed, ResponseTimeout, literal, lost, read, run
 from .postgres_schema import COLLECTIONS_LOCK, STATEMENT_S, UPKEEP_LOCK, bring_up_to_date
 from .retention import FREEZES, MAY_GO
@@ -413,6 +414,8 @@ class PostgresStore(SharedStore):
     """Store in PostgreSQL. Made with `open`."""
 
     leash: ResponseTimeout
+    address: DatabaseAddress
+    backup_suffix = ".pgdump"
     upkeep_lock = (
         f"SELECT pg_try_advisory_lock({UPKEEP_LOCK})::integer",
         f"SELECT pg_advisory_unlock({UPKEEP_LOCK})::integer",
@@ -442,8 +445,14 @@ class PostgresStore(SharedStore):
             origin=origin,
         )
         store.leash = leash
+        store.address = address
         store.load(tags)
         return store
+
+    def backup(self, path: str) -> None:
+        """Have `pg_dump` write a consistent copy of everything into a new file; switches greenlets."""
+        self._ask("SELECT 1")  # behind all that this process has appended before
+        dump(self.address, path)
 
     def every_second(self) -> None:
         """Read changes of the collections, and reserve ids if there are too few. Called every `FOLLOW_S`."""

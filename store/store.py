@@ -254,6 +254,9 @@ class Store(Protocol):
     retention: RetentionTable | None
     """Walks through old records, and their deletion; None for a store that ends with the process."""
 
+    backup_suffix: str
+    """End of the name of a file with a backup."""
+
     collections: Collections
     """Tags, reservations, charging profiles, local lists, credentials, unfinished tickets: see `Collections`.
 

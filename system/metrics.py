@@ -237,6 +237,12 @@ def _store() -> Iterator[Family]:
         (),
         "End of the last whole pass of retention of this process, Unix time; not there before the first.",
     )
+    yield Family(
+        "chargehand_backup_timestamp_seconds",
+        "gauge",
+        (),
+        "Time of the last backup that this process made by itself (`backup`), Unix time; not there before the first.",
+    )
 
 
 def _process() -> Iterator[Family]:
@@ -442,6 +448,9 @@ class Metrics:
         retention = self._parts.upkeep.retention
         for kind in retention.days:
             yield "chargehand_retention_deleted_total", (kind,), retention.deleted[kind]
+        backups = self._parts.upkeep.backups
+        if backups.last is not None:
+            yield "chargehand_backup_timestamp_seconds", (), backups.last.timestamp()
         if retention.last is not None:
             yield "chargehand_retention_pass_timestamp_seconds", (), retention.last.ended_at.timestamp()
 

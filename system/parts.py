@@ -36,6 +36,7 @@ from ..transport.descriptors import descriptor_limit
 from .activity import ALONE, Activity
 from .admission import Admission
 from .assessment import Assessment, limits_of
+from .backups import Backups
 from .bulk import Bulks
 from .by_hand import ByHand
 from .charge_point_filter import ChargePointChooser
@@ -198,8 +199,16 @@ class Parts:
             self.now,
             disk_is_low=lambda: self.watermarks.disk_is_low,
         )
+        backups = Backups(
+            self.store,
+            settings.backup,
+            settings.backup.folder or str(Path(settings.data) / "backups"),
+            self.now,
+            disk_is_low=lambda: self.watermarks.disk_is_low,
+        )
         return Upkeep(
             retention,
+            backups,
             self._counters,
             here=worker is None or worker.first,
             spawn=self.pool.spawn,

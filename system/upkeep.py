@@ -16,6 +16,7 @@ from .exports import ExportsInUse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .backups import Backups
     from .counters import Counters
     from .retention import Retention
 
@@ -27,6 +28,8 @@ LOOK_S = 30.0
 """Seconds between two looks whether something is due."""
 PASS_S = 3600.0
 """Seconds between two passes of retention."""
+AGAIN_S = 600.0
+"""Seconds after a backup that failed before the next one is tried."""
 
 
 class Upkeep:
@@ -35,6 +38,7 @@ class Upkeep:
     def __init__(
         self,
         retention: Retention,
+        backups: Backups,
         counters: Counters,
         *,
         here: bool,
@@ -43,16 +47,17 @@ class Upkeep:
         pause: Callable[[float], object] = gevent.sleep,
     ) -> None:
         self.retention = retention
+        self.backups = backups
         self._counters = counters
         self._here = here
         self._spawn = spawn
         self._clock = clock
         self._pause = pause
-        self._pass_at = 0.0
+        self._pass_at = self._backup_at = 0.0
 
     def start(self) -> None:
         """Start the greenlet, if this process does the upkeep and there is something to do."""
-        if self._here and self.retention.days:
+        if self._here and (self.retention.days or self.backups.scheduled):
             self._spawn(self._run)
 
     def _run(self) -> None:
@@ -67,6 +72,9 @@ class Upkeep:
         if self.retention.days and now >= self._pass_at:
             self._pass_at = now + PASS_S
             self._try("retention", self.retention.run)
+        if self.backups.scheduled and now >= self._backup_at and self.backups.due():
+            self._backup_at = now + AGAIN_S
+            self._try("backup", self.backups.make)
 
     def _try(self, name: str, work: Callable[[], object]) -> None:
         try:

@@ -175,6 +175,7 @@ NUMBER_DIGITS = 18
 COPY_FILE = "chargehand.sqlite.copy"
 """The copy in the data folder, while it is made."""
 SQLITE = "application/vnd.sqlite3"
+DUMP = "application/octet-stream"
 CHUNK_BYTES = 1 << 18
 
 
@@ -204,7 +205,7 @@ class Backup(Resource):
     @operation(
         "makeBackup",
         "operation",
-        content={SQLITE: bytes},
+        content={SQLITE: bytes, DUMP: bytes},
         problems={
             409: "The store is no file, or another backup is being made",
             503: "The central system stops",
@@ -224,7 +225,7 @@ class Backup(Resource):
         try:
             copy = self._copy()
             response.set_stream(copy, copy.length)
-            response.content_type = SQLITE
+            response.content_type = SQLITE if self._system.store.backup_suffix == ".sqlite" else DUMP
             handed_over = True
         finally:
             if not handed_over:
