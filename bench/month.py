@@ -5,9 +5,9 @@
 
 Simulated time goes as fast as `--speed`, and as the machine holds. In the first half of it a node is killed, both are
 upgraded one after the other to a version to come (`future_version`), Redis is killed, PostgreSQL restarted, and a node
-killed again; backups (pg_dump) are made all the time, and what FILE says, retention for example, is in the settings
-of the nodes. In the end the energy of every session, by the meter of its charge point, must be in the store to the Wh,
-unless its charge point tells another one.
+killed again; backups (pg_dump) are made all the time, and readings and events are exported and deleted after three
+minutes. Settings of FILE are added to those of the nodes. In the end the energy of every session, by the meter of its
+charge point, must be in the store to the Wh, unless its charge point tells another one.
 Memory and open files of the nodes are sampled; their growth per hour of real time is that of the second half, when
 nothing is killed. The exit status is 1 if a session is lost, or has another energy.
 """
@@ -21,12 +21,14 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from statistics import linear_regression
 from typing import Any
 
 import click
 import gevent
+import psycopg
 from gevent import subprocess
 from rich.console import Console
 from rich.table import Table
@@ -39,6 +41,7 @@ from chargehand.simulator.models import MODELS
 from chargehand.tests.postgres_process import NoPostgres, PostgresProcess, find_programs
 
 CONSOLE = Console(width=None if sys.stdout.isatty() else 120)
+# Records are kept for three minutes of real time: most readings are deleted before the end.
 CONFIG = """
 [redis]
 url = "{redis}"
@@ -49,10 +52,14 @@ token = "{token}"
 heartbeat_interval_s = 3600
 [log]
 level = "WARNING"
+[retention]
+readings_days = 0.00209
+status_days = 0.00209
+events_days = 0.00209
 """
 SAMPLE_S = 5.0
 AWAY_S = 2.0
-BACKUP_S = 60.0
+BACKUP_S, PRUNE_S, PASS_S = 60.0, 20.0, 600.0
 PAGE, SPOOLED = 1000, 10_000
 SETTLED_S = 60.0
 MIB = 1 << 20
@@ -136,6 +143,28 @@ class Backups:
             else:
                 self.made += 1
                 self.size_bytes = file.stat().st_size
+
+
+@dataclass
+class Pruning:
+    """Passes of retention at a node, one after the other."""
+
+    deployment: Deployment
+    passes: int = 0
+    refused: int = 0
+    deleted: Counter[str] = field(default_factory=Counter)
+
+    def run(self) -> None:
+        """Make passes until killed; a node may be away, or the other one may be at it."""
+        while True:
+            gevent.sleep(PRUNE_S)
+            try:
+                status, answer = self.deployment.post(0, "store/prune", {}, PASS_S)
+            except (OSError, ValueError, IndexError):
+                continue
+            self.passes += status == HTTPStatus.OK
+            self.refused += status != HTTPStatus.OK
+            self.deleted.update(answer.get("deleted", {}))
 
 
 def disturbances(
@@ -293,8 +322,8 @@ def main(
             # Without a balancer a half of each version is at each node.
             address = deployment.addresses[number // 2 % len(deployment.addresses)]
             member.charge_point.url = member.charge_point.url.replace(deployment.addresses[0], address)
-        watcher, backups = Watcher(deployment), Backups(database.url, folder)
-        beside = [gevent.spawn(watcher.run), gevent.spawn(backups.run)]
+        watcher, backups, pruning = Watcher(deployment), Backups(database.url, folder), Pruning(deployment)
+        beside = [gevent.spawn(one.run) for one in (watcher, backups, pruning)]
         disturbing = gevent.spawn(disturb, fleet, deployment, database, most)
         following = gevent.spawn(follow, fleet, watcher)
         summary = fleet.run()
@@ -302,6 +331,9 @@ def main(
         gevent.killall(beside)
         spool = spool_at_rest(deployment)
         counts, faults = compare(sessions, list(stored(deployment)))
+        with psycopg.connect(database.url) as server:
+            ((readings,),) = server.execute("SELECT count(*) FROM chargehand.readings").fetchall()
+        exported = sum(1 for _ in folder.glob("data*/exports/**/*.csv*"))
     well_behaved = {member.identity for member in fleet.members if not member.misbehaviour}
     faults += [f"waits in the spool: {one}" for one in spool["waiting"]]
     faults += [f"dead letter: {one}" for one in spool["dead_letters"] if one["charge_point"] in well_behaved]
@@ -309,7 +341,14 @@ def main(
         faults.append(f"{summary['undelivered']} messages were not delivered")
     if not disturbing.successful():
         faults.append(f"a disturbance failed: {disturbing.exception!r}")
-    print_figures(summary, counts, spool, backups, deployment.balancer)
+    kept = {
+        **{f"{kind} deleted by age": number for kind, number in pruning.deleted.items()},
+        "passes of retention": pruning.passes,
+        "passes that were refused": pruning.refused,
+        "readings in the store": readings,
+        "files of exported records": exported,
+    }
+    print_figures(summary, kept | counts, spool, backups, deployment.balancer)
     print_lives(watcher, following.get(timeout=SETTLED_S))
     CONSOLE.print(f"faults: {len(faults)}")
     for fault in faults[:FAULTS_SHOWN]:
@@ -329,7 +368,7 @@ def follow(fleet: Fleet, watcher: Watcher) -> float:
 
 
 def print_figures(
-    summary: dict[str, Any], counts: Counter[str], spool: dict[str, Any], backups: Backups, balancer: str
+    summary: dict[str, Any], counts: dict[str, int], spool: dict[str, Any], backups: Backups, balancer: str
 ) -> None:
     """Print what was done, and what of it is in the store."""
     shown = summary["misbehaviour"]
