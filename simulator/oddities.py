@@ -330,6 +330,14 @@ def _truncated(oddness: Oddness, frame: Frame) -> bool:
     return False
 
 
+def _loose_json(_: Oddness, frame: Frame) -> bool:
+    """Write a frame with a byte order mark, a comma too much and a NUL at the end."""
+    if frame.kind == CALL and frame.text is None:
+        frame.text = b"\xef\xbb\xbf" + frame.plain()[:-1] + b",]\x00"
+        return True
+    return False
+
+
 def _null_members(_: Oddness, frame: Frame) -> bool:
     absent = {
         "StartTransaction": ("reservationId",),
@@ -619,6 +627,7 @@ ODDITIES: Mapping[str, Oddity] = {
     ),
     "pong": Oddity("the text `pong` beside every fourth heartbeat", _pong),
     "truncated": Oddity("every fifth transaction message is cut off, and sent again", _truncated),
+    "loose-json": Oddity("a byte order mark, a comma before the last bracket, a NUL at the end", _loose_json),
     "ids-from-one": Oddity("message ids are numbers that restart at 1", begin=_ids_from_one),
     "resends": Oddity("every second transaction message comes twice, with another message id", _resends),
     "speaks-early": Oddity("a security event before each boot is accepted", _speaks_early),
