@@ -37,6 +37,10 @@ audit: $(INSTALLED_DEV)
 	.ci/audit
 
 docs: $(INSTALLED_DEV)
+	@# The reference is read from links to the package alone: beside it lie tests and environments.
+	@rm -rf build/reference && mkdir -p build/reference/chargehand
+	@for one in [a-z_]*.py [a-z]*/__init__.py; do case $$one in setup.py|tests/*|build/*) ;; \
+		*) ln -s "$(CURDIR)/$${one%/__init__.py}" build/reference/chargehand/;; esac; done
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(INSTALLED_DEV)

