@@ -25,7 +25,7 @@ def read_again(read: Callable[[], Settings]) -> Settings | None:
         settings = read()
         _check(settings)
     except CommandMisused as error:
-        logger.error("the settings before stay in use: %s", error)  # noqa: TRY400 - the faults are the message
+        logger.error("the settings before stay in use: %s", " ".join(str(error).split()))  # noqa: TRY400 - the faults are the message
         return None
     return settings
 
