@@ -46,8 +46,10 @@ CONSOLE = Console(width=None if sys.stdout.isatty() else 170)
 LYING, MUTATIONS = "lying-redis", "mutations"
 NAMES = (*FLOODS, *TRIALS, LYING, MUTATIONS)
 VERSIONS = ("1.6", "2.0.1")
-RECOVERY_S = 20.0
+RECOVERY_S = 120.0
 """Seconds after an attack within which the server must be well again."""
+LEAST_CALLS = 2
+"""Calls of each good charge point in each phase, however long they take."""
 RECONNECTS = "[sessions]\nreconnect_rate = 0\n"
 """Settings of the server of mutations: a connection that is broken comes back at once."""
 
@@ -131,7 +133,7 @@ class Good:
         def pace(station: Station, after_s: float) -> None:
             station.latencies.clear()
             gevent.sleep(after_s)
-            while running:
+            while running or len(station.latencies) < LEAST_CALLS:
                 if b'"Accepted"' not in station.authorize("TAG"):
                     raise RuntimeError("a good charge point got a wrong answer")
                 gevent.sleep(PACE_S)
@@ -142,7 +144,7 @@ class Good:
             work()
         finally:
             running = False
-            group.join(ANSWER_S + 5, raise_error=True)
+            group.join(2 * ANSWER_S, raise_error=True)
             group.kill()
         return in_ms([latency for station in self.stations for latency in station.latencies])
 

@@ -24,6 +24,7 @@ KEY = base64.b64encode(b"0123456789abcdef").decode()
 VICTIM, PASSWORD = "VICTIM", "a password of twenty"
 WRONG_LOGINS = 1000
 STORM_PER_S = 500
+ANSWERS_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,10 +158,10 @@ def idle_http(target: Target) -> Figures:
 
 
 def asked(target: Target) -> Figures:
-    """Ask the HTTP API for its health; return the milliseconds, 0 for no answer within 10 s."""
+    """Ask the HTTP API for its health; return the milliseconds, 0 for no answer in time."""
     begun = time.perf_counter()
     status = 0
-    with gevent.Timeout(10, False):  # noqa: FBT003
+    with gevent.Timeout(ANSWERS_S, False):  # noqa: FBT003
         status = status_of(
             target.http_port, b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
         )
@@ -209,7 +210,7 @@ def storm(target: Target) -> Figures:
             pool.spawn(one, int(counts["asked"]))
             counts["asked"] += 1
         gevent.sleep(0.01)
-    pool.join(30)
+    pool.join(120)
     for sock in kept:
         sock.close()
     return counts
@@ -255,7 +256,7 @@ def never_reads(target: Target) -> Figures:
     running = [gevent.spawn(one, name) for name in names] + [
         gevent.spawn(command, name) for name in names[:5]
     ]
-    gevent.joinall(running, target.seconds + 15)
+    gevent.joinall(running, target.seconds + 120)
     gevent.killall(running)
     return counts
 
@@ -284,7 +285,7 @@ def garbage(target: Target) -> Figures:
             try:
                 sock = dial(chance.choice((target.port, target.http_port)))
                 try:
-                    sock.settimeout(20)
+                    sock.settimeout(ANSWERS_S)
                     sock.sendall(made())
                     sock.shutdown(socket.SHUT_WR)
                     counts["answered 400" if b" 400 " in sock.recv(4096) else "closed"] += 1
@@ -330,7 +331,7 @@ def wrong_logins(target: Target) -> Figures:
     rate = WRONG_LOGINS / (time.monotonic() - begun)
     victim.send_text(b'[2,"1","Heartbeat",{}]')
     live = 0
-    with gevent.Timeout(10, False):  # noqa: FBT003
+    with gevent.Timeout(ANSWERS_S, False):  # noqa: FBT003
         while not live and (texts := victim.receive()) is not None:
             live = int(any(text.startswith(b'[3,"1"') for text in texts))
     right = status_of(target.port, login(PASSWORD), "127.0.0.2")

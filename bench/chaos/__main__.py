@@ -1,6 +1,7 @@
 """`make chaos`: all kinds of faults at once, and no effect on the charge points that are not attacked.
 
     python bench/chaos [--seed 7] [--seconds 60] [--charge-points 200] [--transport reactor] [--ocpp mixed|1.6|2.0.1]
+        [--patience 1] [--ping-interval 1]
     python bench/chaos --seconds 3 --charge-points 10 --plant open-ticket
 
 Rule: any breach of any check fails the run. The seed decides which charge points are attacked, how, and in which
@@ -59,6 +60,13 @@ def tables(run: Run) -> None:
     show_default=True,
     help="Version of OCPP of the charge points.",
 )
+@click.option(
+    "--patience",
+    default=1.0,
+    show_default=True,
+    help="Factor of all times within which something must happen: more where the machine is slow.",
+)
+@click.option("--ping-interval", default=1.0, show_default=True, help="Seconds between the server's pings.")
 @click.option("--log", default="", help="File for the system's own log.")
 @click.option("--quiet", is_flag=True, help="Print only the checks.")
 def main(log: str, chance: float, charge_points: int, *, quiet: bool, **asked: object) -> None:

@@ -67,6 +67,7 @@ class Attacks:
         seed: int,
         rate: float,
         ping_interval_s: float,
+        patience: float,
         reset_s: float,
     ) -> None:
         self.done: Counter[str] = Counter()
@@ -80,6 +81,7 @@ class Attacks:
         self._dice = random.Random(f"{seed}-attacks")
         self._rate = rate
         self._interval_s = ping_interval_s
+        self._patience = patience
         self._reset_s = reset_s
         self._running = Pool()
         self._leader: gevent.Greenlet[..., None] | None = None
@@ -151,7 +153,9 @@ class Attacks:
         member.charge_point.faults.go_half_open()
         begun_at = time.monotonic()
         member.tally.deaf = True
-        limit_s = 2 * self._interval_s + 2 if patient else self._dice.uniform(0, self._interval_s)
+        limit_s = (
+            2 * (self._interval_s + self._patience) if patient else self._dice.uniform(0, self._interval_s)
+        )
         while self._heard_of(member.identity) < begun_at and time.monotonic() < begun_at + limit_s:
             gevent.sleep(0.01)
         found_at = self._heard_of(member.identity)

@@ -32,7 +32,7 @@ GIVE_UP_S = 20.0  # after the load, until the last transaction message must be a
 class Member:
     """Charge point with its tally and the ids of its own transactions."""
 
-    def __init__(self, url: str, number: int, seed: int, pause_s: float, ocpp: str) -> None:
+    def __init__(self, url: str, number: int, seed: int, pause_s: float, ocpp: str, patience: float) -> None:
         self.untouched = number % UNTOUCHED_EVERY == 0
         self.identity = f"{UNTOUCHED if self.untouched else TOUCHED}{number}"
         self.dice = random.Random(f"{seed}-{self.identity}")
@@ -44,7 +44,7 @@ class Member:
         self.unsent = 0
         self.stopping = False
         self.dialect = DIALECTS[ocpp]
-        self.charge_point = simulated(self.dialect, url, self.identity, ANSWER_S)
+        self.charge_point = simulated(self.dialect, url, self.identity, ANSWER_S * patience)
         self._number = 0
         self._count = 0
         record = self.charge_point.record
@@ -141,10 +141,10 @@ class Member:
 class Fleet:
     """All charge points of the run; every fifth one is untouched. In a mixed one half of them is of each version."""
 
-    def __init__(self, url: str, count: int, seed: int, pause_s: float, ocpp: str) -> None:
+    def __init__(self, url: str, count: int, seed: int, pause_s: float, ocpp: str, patience: float) -> None:
         versions = tuple(DIALECTS) if ocpp == MIXED else (ocpp,)
         self.members = [
-            Member(url, number, seed, pause_s, versions[number // PAIR % len(versions)])
+            Member(url, number, seed, pause_s, versions[number // PAIR % len(versions)], patience)
             for number in range(count)
         ]
         self._loads = Pool()

@@ -3,7 +3,9 @@
 Rule: no function here repairs anything.
 """
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,10 +111,17 @@ class Inside:
             gevent.sleep(LOOK_S)
         self.hung.append(Hung(charge_point_id, time.monotonic() - hang.begun_at if hang.over else None))
 
-    def leave_hangs_alone(self) -> None:
-        """Turn off the check for sessions that hang."""
+    @contextlib.contextmanager
+    def hangs_left_alone(self) -> Iterator[None]:
+        """Turn off the check for sessions that hang, for a while."""
         root: Any = self._system._root  # noqa: SLF001
-        root.actor.children[1].cell.actor._look = lambda: None  # noqa: SLF001
+        sessions = root.actor.children[1].cell.actor
+        sessions._look = lambda: None  # noqa: SLF001
+        try:
+            yield
+        finally:
+            del sessions._look  # noqa: SLF001
+            sessions._look_again()  # noqa: SLF001
 
     def set_trap(self, charge_point_id: str, error: BaseException) -> bool:
         """Make the session raise while it handles the next CALL of its charge point."""

@@ -16,7 +16,7 @@ from chargehand.simulator import delayed
 
 SLOW_S = 0.1
 LATE_S = 1.5
-TRIES = 20
+TRIES = 600
 
 
 class NotPlanted(Exception):
@@ -42,13 +42,13 @@ class Silent:
         return framed
 
 
-def drop_an_answer(inside: Inside, fleet: Fleet, _commander: Commander) -> None:
+def drop_an_answer(inside: Inside, fleet: Fleet, _commander: Commander, _patience: float) -> None:
     """Drop the answer to one CALL."""
     connection: Any = _cell(inside, fleet.untouched[0]).connection
     connection.codec = Silent(connection.codec)
 
 
-def leave_a_ticket_open(inside: Inside, fleet: Fleet, commander: Commander) -> None:
+def leave_a_ticket_open(inside: Inside, fleet: Fleet, commander: Commander, _patience: float) -> None:
     """Lose a command that waits in a session's queue."""
     member = fleet.untouched[0]
     issues = [commander.send(member, "echo") for _ in range(5)]
@@ -58,12 +58,12 @@ def leave_a_ticket_open(inside: Inside, fleet: Fleet, commander: Commander) -> N
         raise NotPlanted("no call was waiting")
 
 
-def leak_a_greenlet(_inside: Inside, _fleet: Fleet, _commander: Commander) -> None:
+def leak_a_greenlet(_inside: Inside, _fleet: Fleet, _commander: Commander, _patience: float) -> None:
     """Leave a greenlet behind that never returns."""
     gevent.spawn(Event().wait)
 
 
-def swap_two_responses(inside: Inside, fleet: Fleet, commander: Commander) -> None:
+def swap_two_responses(inside: Inside, fleet: Fleet, commander: Commander, _patience: float) -> None:
     """Exchange the outstanding commands of two charge points, so that each ticket gets the other's response."""
     members = fleet.untouched[:2]
     for member in members:
@@ -78,7 +78,7 @@ def swap_two_responses(inside: Inside, fleet: Fleet, commander: Commander) -> No
     on_wire[0].owner, on_wire[1].owner = on_wire[1].owner, on_wire[0].owner
 
 
-def drop_a_socket(_inside: Inside, fleet: Fleet, _commander: Commander) -> None:
+def drop_a_socket(_inside: Inside, fleet: Fleet, _commander: Commander, _patience: float) -> None:
     """Cut the connection of an untouched charge point."""
     fleet.untouched[0].charge_point.faults.cut()
 
@@ -86,27 +86,28 @@ def drop_a_socket(_inside: Inside, fleet: Fleet, _commander: Commander) -> None:
 class Slow:
     """Receiver of a connection that delays every message."""
 
-    def __init__(self, receiver: Any) -> None:
+    def __init__(self, receiver: Any, late_s: float) -> None:
         self._receiver = receiver
+        self._late_s = late_s
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._receiver, name)
 
     def deliver(self, connection: Any, data: bytes) -> None:
         """Deliver a message late."""
-        gevent.spawn_later(LATE_S, self._receiver.deliver, connection, data)
+        gevent.spawn_later(self._late_s, self._receiver.deliver, connection, data)
 
 
-def answer_late(inside: Inside, fleet: Fleet, _commander: Commander) -> None:
+def answer_late(inside: Inside, fleet: Fleet, _commander: Commander, patience: float) -> None:
     """Answer an untouched charge point slowly."""
     connection: Any = _cell(inside, fleet.untouched[0]).connection
-    connection._receiver = Slow(connection._receiver)  # noqa: SLF001
+    connection._receiver = Slow(connection._receiver, LATE_S * patience)  # noqa: SLF001
 
 
-def leave_hangs_alone(inside: Inside, fleet: Fleet, _commander: Commander) -> None:
+def leave_hangs_alone(inside: Inside, fleet: Fleet, _commander: Commander, _patience: float) -> None:
     """Let a session hang without a limit; end the hang by hand when it was seen."""
-    inside.leave_hangs_alone()
-    inside.hang_session(fleet.untouched[0].identity)
+    with inside.hangs_left_alone():
+        inside.hang_session(fleet.untouched[0].identity)
     inside.kill_session(fleet.untouched[0].identity)
 
 
@@ -117,7 +118,7 @@ def _cell(inside: Inside, member: Member) -> Any:
     return cell
 
 
-PLANTS: dict[str, Callable[[Inside, Fleet, Commander], None]] = {
+PLANTS: dict[str, Callable[[Inside, Fleet, Commander, float], None]] = {
     "dropped-answer": drop_an_answer,
     "open-ticket": leave_a_ticket_open,
     "leaked-greenlet": leak_a_greenlet,
@@ -128,11 +129,11 @@ PLANTS: dict[str, Callable[[Inside, Fleet, Commander], None]] = {
 }
 
 
-def plant(name: str, inside: Inside, fleet: Fleet, commander: Commander) -> None:
+def plant(name: str, inside: Inside, fleet: Fleet, commander: Commander, patience: float) -> None:
     """Plant a fault, trying again until there is an occasion for it. Raises NotPlanted."""
     for _ in range(TRIES):
         try:
-            PLANTS[name](inside, fleet, commander)
+            PLANTS[name](inside, fleet, commander, patience)
         except NotPlanted:
             gevent.sleep(SLOW_S)
         else:

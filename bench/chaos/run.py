@@ -31,11 +31,12 @@ from leftovers import Snapshot
 DEADLINE_S = 1.0
 BACKOFF_MAX_S = 0.5
 RESET_S = 2.0
-PING_INTERVAL_S = 1.0
 HANG_S = 0.5
 HANG_LIMIT_S = HANG_S + 1.0
 """Seconds in which a hanging session must be at work again: the limit of a hang, and one second to restart."""
 
+LEFT_S = 2.0
+SEND_TIMEOUT_S = 1.0
 MISSING_S = DEADLINE_S + HANG_LIMIT_S + BACKOFF_MAX_S + 1.0
 """Seconds after which an answer is missing: the deadline, a hang, a delayed restart, and a tolerance."""
 
@@ -57,6 +58,8 @@ class Plan:
     chance: float  # probability that a plugin's handler fails
     plant: str
     ocpp: str  # version of the charge points, or "mixed"
+    patience: float  # factor of all times within which something must happen
+    ping_interval: float
 
 
 def settings(plan: Plan) -> Settings:
@@ -68,9 +71,9 @@ def settings(plan: Plan) -> Settings:
         deadlines=DeadlineSettings(default_s=DEADLINE_S),
         sessions=SessionSettings(
             reconnect_rate=0,  # connections are cut by the attacks alone
-            ping_interval_s=PING_INTERVAL_S,
+            ping_interval_s=plan.ping_interval,
             close_timeout_s=0.3,
-            send_timeout_s=1.0,
+            send_timeout_s=SEND_TIMEOUT_S * plan.patience,
             queue_limit=20,
             close_spread_s=0.5,
         ),
@@ -85,8 +88,8 @@ def settings(plan: Plan) -> Settings:
             quarantine_s=0.5,
             redelivery_delay_s=0.1,
             redelivery_delay_max_s=0.5,
-            hang_s=HANG_S,
-            watchdog_s=0.5,
+            hang_s=HANG_S * plan.patience,
+            watchdog_s=0.5 * plan.patience,
         ),
     )
 
@@ -112,7 +115,7 @@ class Run:
         before = Snapshot()
         with Uncaught() as uncaught:
             evidence = self._run()
-            evidence.left = before.left_behind(2.0)
+            evidence.left = before.left_behind(LEFT_S * self.plan.patience)
         evidence.uncaught = uncaught.errors
         return evidence
 
@@ -126,10 +129,15 @@ class Run:
         system.start()
         system.subscribe((ChargePointOnline, ChargePointOffline), self._presence.note, queue_limit=1_000_000)
         fleet = Fleet(
-            f"ws://127.0.0.1:{system.port}/ocpp", plan.charge_points, plan.seed, CALLS_PAUSE_S, plan.ocpp
+            f"ws://127.0.0.1:{system.port}/ocpp",
+            plan.charge_points,
+            plan.seed,
+            CALLS_PAUSE_S,
+            plan.ocpp,
+            plan.patience,
         )
         commander = Commander(system, fleet, plan.seed, rate=plan.charge_points * 1.5)
-        inside = Inside(system, HANG_LIMIT_S)
+        inside = Inside(system, HANG_LIMIT_S * plan.patience)
         attacks = Attacks(
             system,
             inside,
@@ -138,7 +146,8 @@ class Run:
             self._presence.last,
             seed=plan.seed,
             rate=max(plan.charge_points / 10, LEAST_RATE),
-            ping_interval_s=PING_INTERVAL_S,
+            ping_interval_s=plan.ping_interval,
+            patience=plan.patience,
             reset_s=RESET_S,
         )
         try:
@@ -158,8 +167,9 @@ class Run:
             attacks=attacks,
             truth=truth,
             restarts=self._restarts,
-            ping_interval_s=PING_INTERVAL_S,
-            hang_limit_s=HANG_LIMIT_S,
+            ping_interval_s=plan.ping_interval,
+            hang_limit_s=HANG_LIMIT_S * plan.patience,
+            patience=plan.patience,
             hung=inside.hung,
             spooled=spooled,
             unsettled=self._unsettled,
@@ -176,12 +186,12 @@ class Run:
         ends_at = time.monotonic() + self.plan.seconds
         if self.plan.plant:
             gevent.sleep(self.plan.seconds / 4)
-            plant(self.plan.plant, inside, fleet, commander)
+            plant(self.plan.plant, inside, fleet, commander, self.plan.patience)
             self._log(f"planted: {self.plan.plant}")
         while time.monotonic() < ends_at:
             gevent.sleep(LOOK_S)
             for member in fleet:
-                member.tally.look(MISSING_S)
+                member.tally.look(MISSING_S * self.plan.patience)
 
     def _rest(
         self, system: CentralSystem, fleet: Fleet, commander: Commander, attacks: Attacks, inside: Inside
@@ -193,17 +203,17 @@ class Run:
         for row in system.quarantined():
             system.release(row["plugin"])
         commander.end()
-        commander.wait(TICKETS_S)
+        commander.wait(TICKETS_S * self.plan.patience)
         self._log("the commands have ended")
         fleet.end_load()
         self._log("the load has ended")
-        ends_at = time.monotonic() + REST_S
+        ends_at = time.monotonic() + REST_S * self.plan.patience
         while (left := list(unsettled(system, fleet, inside))) and time.monotonic() < ends_at:
             for row in system.quarantined():
                 system.release(row["plugin"])
             gevent.sleep(0.02)
             for member in fleet:
-                member.tally.look(MISSING_S)
+                member.tally.look(MISSING_S * self.plan.patience)
         self._unsettled = left
 
 

@@ -34,8 +34,8 @@ from chargehand.tests.postgres_process import NoPostgres, PostgresProcess
 CONSOLE = Console(width=None if sys.stdout.isatty() else 120)
 FAULTS_SHOWN = 20
 AWAY_S = 2.0  # between a kill and the new start
-BACK_S = 30.0
-DRAIN_S = 60.0
+BACK_S = 120.0
+DRAIN_S = 120.0
 
 
 def run(

@@ -18,7 +18,7 @@ from chargehand.remote.cluster.coordinator import CoordinatorUnavailable
 
 TIMEOUT_S = 5.0
 EXPIRES_S = 20.0
-ENDS_S = 60.0
+ENDS_S = 180.0
 APART_S = 0.02
 QUEUED = 0.5
 NOT_SENT = ("never_sent", "expired", "cancelled", "superseded")

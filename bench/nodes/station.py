@@ -22,7 +22,7 @@ from fleet import Log
 from chargehand.protocol.handshake import HandshakeError
 from chargehand.simulator import Client
 
-ANSWER_S = 30.0
+ANSWER_S = 120.0
 RECONNECT_S = (0.2, 1.0)
 PAUSE_S = (0.1, 0.6)
 CONNECT_S = 5.0

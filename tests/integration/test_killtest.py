@@ -9,8 +9,10 @@ import pytest
 from ..postgres_process import PostgresProcess
 from ..remote.redis_process import REDIS
 
+pytestmark = pytest.mark.timeout(900)
+
 KILLTEST = Path(__file__).parents[2] / "bench" / "killtest"
-LIMIT_S = 150.0
+LIMIT_S = 800.0
 
 # The fault that is planted in the file, and the beginning of the line that must report it.
 PLANTED = {
