@@ -142,12 +142,14 @@ setup(
         "console_scripts": ["chargehand = chargehand.cli.main:main"],
         # Bundled plugins that are off unless the settings name them.
         "chargehand.plugins": [
+            "load-management = chargehand.plugins.load_management:LoadManagement",
             "mirror = chargehand.plugins.mirror:Mirror",
             "price = chargehand.plugins.price:Price",
             "watch = chargehand.plugins.watch:Watch",
             "webhooks = chargehand.plugins.webhooks:Webhooks",
         ],
         "chargehand.commands": [
+            "load-management = chargehand.plugins.load_management:command",
             "price = chargehand.plugins.price:commands",
             "watch = chargehand.plugins.watch:command",
             "webhooks = chargehand.plugins.webhooks:commands",
