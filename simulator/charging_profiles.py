@@ -123,11 +123,14 @@ class InstalledProfiles:
         )
 
     def limit_w(self, connector_id: int, now: dt.datetime) -> int:
-        """Return the watts that a vehicle may take at a connector now."""
+        """Return the watts that a vehicle may take at a connector now; those that charge share the whole limit."""
         transaction = self._connectors[connector_id].transaction
-        return int(
-            self._limit(connector_id, now if transaction is None else transaction.started_at, now).watts
-        )
+        begun = now if transaction is None else transaction.started_at
+        own, whole = self._limit(connector_id, begun, now).watts, self._limit(0, begun, now).watts
+        if whole < MOST_W:
+            charging = sum(one.transaction is not None and not one.suspended for one in self._connectors)
+            own = min(own, whole / max(charging, 1))
+        return int(own)
 
     def _limit(self, connector_id: int, begun: dt.datetime, at: dt.datetime) -> PowerLimit:
         """Return the lowest limit of the hardware, the charge point, and the connector's transaction."""

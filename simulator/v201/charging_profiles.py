@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...protocol import v201
 from ..schedules import MOST_W, PowerLimit, in_unit, limit_of, turns
+from .transactions import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -180,9 +181,15 @@ class StationProfiles:
         )
 
     def limit_w(self, evse_id: int, now: dt.datetime) -> int:
-        """Return the watts that a vehicle may take at an EVSE now."""
+        """Return the watts that a vehicle may take at an EVSE now; those that charge share the whole limit."""
         transaction = self._evses[evse_id].transaction
-        return int(self._limit(evse_id, now if transaction is None else transaction.started_at, now).watts)
+        begun = now if transaction is None else transaction.started_at
+        own, whole = self._limit(evse_id, begun, now).watts, self._limit(0, begun, now).watts
+        if whole < MOST_W:
+            running = (evse.transaction for evse in self._evses)
+            charging = sum(one is not None and one.state is State.CHARGING for one in running)
+            own = min(own, whole / max(charging, 1))
+        return int(own)
 
     def _limit(self, evse_id: int, begun: dt.datetime, at: dt.datetime) -> PowerLimit:
         """Return the lowest limit of the hardware, the station, and the EVSE's transaction."""

@@ -201,3 +201,13 @@ def test_amperes_and_watts_are_converted(profiles):
     assert limits(profiles, unit=v16.ChargingRateUnit.A) == [(0, 16)]
     profiles.set(1, profile((0, 16), unit="A"))
     assert limits(profiles) == [(0, 11_040)]
+
+
+def test_those_that_charge_share_the_limit_of_the_whole(profiles, connectors):
+    profiles.set(0, profile((0, "8000"), purpose=Purpose.CHARGE_POINT_MAX_PROFILE))
+    assert profiles.limit_w(1, NOW) == 8000
+    connectors[2].plug_in()
+    connectors.begin(Transaction(connector_id=2, id_tag="TAG2", meter_start=0, started_at=NOW, id=8))
+    assert (profiles.limit_w(1, NOW), profiles.limit_w(2, NOW)) == (4000, 4000)
+    connectors[1].suspended = v16.ChargePointStatus.SUSPENDED_EV
+    assert profiles.limit_w(2, NOW) == 8000
