@@ -70,6 +70,8 @@ class ConsoleTrace:
             call = self._open.pop((sender, frame.unique_id), None)
             if call is not None:
                 self._answered(call, frame, asked_for=sender is Kind.RECEIVED)
+        elif entry.kind is Kind.SENT:
+            self.line("no frame", entry.data[:LONGEST].decode(errors="replace"))
 
     def _answered(self, call: CallFrame, answer: ResultFrame | ErrorFrame, *, asked_for: bool) -> None:
         request = json.loads(call.payload)

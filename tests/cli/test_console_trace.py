@@ -129,3 +129,10 @@ def test_it_tells_while_it_happens(told):
     finally:
         following.kill()
     assert len(told.lines) == 2
+
+
+def test_a_text_that_is_no_frame_is_shown_when_a_charge_point_sends_it(told):
+    told.record.add(Kind.SENT, b"pong")
+    told.record.add(Kind.RECEIVED, b"nothing that is understood")
+    told.diary.catch_up()
+    assert [line.split() for line in told.lines] == [["no", "frame", "pong"]]
