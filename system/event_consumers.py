@@ -290,7 +290,6 @@ class EventConsumers(Actor):
     def _listening(self, message: Listening) -> None:
         if self._tail is None:
             self._tail = message.after
-        self._log.watch(self._heard)
         self._heard()
 
     def _moved(self, message: ChargePointMoved) -> None:
@@ -312,8 +311,9 @@ class EventConsumers(Actor):
         self._context.timers.call_at(due, lambda: self._tell(message))
 
     def _heard(self) -> None:
-        """Read the log in a turn to come."""
+        """Read the log in a turn to come; until then nothing more is to be heard."""
         self._grown = True
+        self._log.watch(None)
         self._turns.ask()
 
     # -- Consumers and their origins ---------------------------------------------------------------
@@ -342,7 +342,6 @@ class EventConsumers(Actor):
             logger.warning("consumers of events cannot be entered yet: %s", error)
             self._adopt_later(self._delay_max_s)
         if self._entries:
-            self._log.watch(self._heard)
             if self._living is not None:
                 self._adopt_later(ADOPT_S)
             if not self._looking and any(entry.everywhere for entry in self._entries.values()):
@@ -474,10 +473,19 @@ class EventConsumers(Actor):
 
     def _feed_all(self) -> None:
         self._grown = False
+        own = self._log.number
+        if self._entries or self._tail is not None:
+            self._log.watch(self._heard)  # before it is read: what comes later is heard of
         try:
             for entry in list(self._entries.values()):
                 self._feed(entry)
             self._publish()
+            if (
+                self._entries
+                and self._tail is None
+                and all(own in one.full for one in self._entries.values())
+            ):
+                self._log.watch(None)  # it is read when some of the events are done
         except StoreError as error:
             if not error.passing:
                 raise

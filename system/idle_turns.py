@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WINDOW_S = 0.002
 """Seconds over which the time that is left is measured."""
-LEFT = 0.2
+LEFT = 0.4
 """Share of its time that is left of a hub at least, if it has time left."""
 WEIGHT = 0.2
 """Weight of the last window in that share: a hub that has much to do waits for a moment, too."""
