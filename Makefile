@@ -1,5 +1,5 @@
 # make run, make test, make lint, make audit, make docs, make settings, make clean
-# make embedding, make bench, make against, make profile, make chaos, make isolation, make attacks, make killtest, make events, make flood, make stall, make nodes, make month, make scaling
+# make embedding, make bench, make against, make profile, make chaos, make isolation, make attacks, make killtest, make events, make flood, make stall, make nodes, make month, make scaling, make large-store
 #
 # All of it needs Python 3.11 or newer with its venv module, and nothing else: what is missing is installed into
 # .venv. ARGS is handed on: make run ARGS="--port 9100", make test ARGS="tests/protocol -x".
@@ -18,7 +18,7 @@ MADE := $(VENV)/made
 INSTALLED := $(VENV)/installed
 INSTALLED_DEV := $(VENV)/installed-dev
 
-.PHONY: audit embedding run test lint docs bench against profile chaos killtest events flood stall nodes month scaling isolation attacks settings clean
+.PHONY: audit embedding run test lint docs bench against profile chaos killtest events flood stall nodes month scaling isolation attacks large-store settings clean
 .DELETE_ON_ERROR:
 
 run: $(INSTALLED)
@@ -84,6 +84,9 @@ isolation: $(INSTALLED_DEV)
 
 attacks: $(INSTALLED_DEV)
 	$(BIN)/python bench/attacks.py $(ARGS)
+
+large-store: $(INSTALLED_DEV)
+	$(BIN)/python bench/large_store.py $(ARGS)
 
 # The two files that are made from config/settings.py and config/sessions.py.
 settings: $(INSTALLED)

@@ -18,7 +18,7 @@ import msgspec
 
 from .events import CORRECTED, ENDED_KIND, STARTED_KIND, Logged, encoded, event_of_record
 from .rows import ORIGIN_PLACES, Kind, json_text, row, storable, text, time, transaction_of
-from .search import COLUMNS, records, select
+from .search import COLUMNS, PROBE, records, select
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -85,9 +85,10 @@ def _now() -> dt.datetime:
 OF_RECORDS = frozenset({STARTED_KIND, ENDED_KIND})
 """Kinds of events that are made of the record of their transaction, which has their place."""
 _LATE = (
-    "EXISTS (SELECT 1 FROM transactions AS one WHERE one.id = CAST(readings.transaction_id AS bigint) "
+    "EXISTS (SELECT 1 FROM transactions AS one WHERE one.id = CAST(readings.transaction_id AS bigint) "  # noqa: S608
     "AND one.charge_point = readings.charge_point AND one.stop_received_at IS NOT NULL "
-    "AND (coalesce(one.end_place, 0) < readings.place OR one.stop_received_at <= readings.received_at))"
+    "AND (coalesce(one.end_place, 0) < readings.place OR one.stop_received_at <= readings.received_at) "
+    f"{PROBE})"
 )
 """Condition that a reading with a place came after the end of its transaction."""
 _SOURCES = (

@@ -206,6 +206,10 @@ STEPS: tuple[str, ...] = (
     """
     ALTER TABLE transactions ADD COLUMN readings_deleted integer NOT NULL DEFAULT 0;
     """,
+    # The readings of a charge point are found by time, however many others have.
+    """
+    CREATE INDEX readings_by_charge_point ON readings (charge_point, received_at, number);
+    """,
 )
 
 RULED = 12
@@ -225,6 +229,8 @@ def bring_up_to_date(connection: PGconn, where: str) -> None:
         connection,
         f"SET search_path = {SCHEMA}; SET lock_timeout = '{LOCK_S}s'; SET bytea_output = 'hex'".encode(),
     )
+    # To compile a plan takes longer than any question here.
+    run(connection, b"SELECT set_config('jit', 'off', false) FROM pg_settings WHERE name = 'jit'")
     # Never less than durable, whatever the server's default is; more, if it is more.
     run(
         connection,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .events import AUDIT
 from .meter import COUNTED
 from .rows import ORIGIN_PLACES, TRANSACTION, Kind, row, sent, transaction_of
-from .search import COLUMNS
+from .search import COLUMNS, NAMED, PROBE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,40 +38,34 @@ HEADS = {
 }
 """Columns of an exported record: its number in the store, the time by which it is old, its transaction, the rest."""
 
-NAMED = (
-    "CASE WHEN readings.transaction_id BETWEEN 1 AND 2147483647 "
-    "THEN CAST(readings.transaction_id AS bigint) END"
-)
-"""Number of the transaction that a reading names; null if it names none that could be."""
-
 
 def _told(place: str) -> str:
     """Write the condition that the event at a place is dropped: no consumer can still need its record."""
     return (
         f"({place} IS NULL OR NOT EXISTS (SELECT 1 FROM event_origins AS origin "  # noqa: S608 - constants
-        f"WHERE origin.number = {place} / {ORIGIN_PLACES} AND origin.pruned_to < {place} % {ORIGIN_PLACES}))"
+        f"WHERE origin.number = {place} / {ORIGIN_PLACES} AND origin.pruned_to < {place} % {ORIGIN_PLACES} {PROBE}))"
     )
 
 
 _WAITING = (
-    "EXISTS (SELECT 1 FROM spool WHERE spool.aside = 0 AND spool.charge_point = {0}.charge_point "
-    "AND spool.transaction_id = {0}.{1})"
+    "EXISTS (SELECT 1 FROM spool WHERE spool.aside = 0 AND spool.charge_point = {0}.charge_point "  # noqa: S608 - constants
+    f"AND spool.transaction_id = {{0}}.{{1}} {PROBE})"
 )
 _LETTER = (
-    "EXISTS (SELECT 1 FROM spool WHERE spool.aside = 1 AND spool.transaction_id IS NOT NULL "
-    "AND spool.transaction_id = {0}.{1})"
+    "EXISTS (SELECT 1 FROM spool WHERE spool.aside = 1 AND spool.transaction_id IS NOT NULL "  # noqa: S608 - constants
+    f"AND spool.transaction_id = {{0}}.{{1}} {PROBE})"
 )
 _FREE_READING = (
     f"NOT EXISTS (SELECT 1 FROM transactions AS one WHERE one.id = {NAMED} "  # noqa: S608 - constants
-    "AND (one.stop_received_at IS NULL OR one.stop_received_at >= ?)) "
+    f"AND (one.stop_received_at IS NULL OR one.stop_received_at >= ?) {PROBE}) "
     f"AND NOT {_WAITING.format('readings', 'transaction_id')} "
     f"AND (NOT {_LETTER.format('readings', 'transaction_id')} "
-    f"OR EXISTS (SELECT 1 FROM transactions AS one WHERE one.id = {NAMED})) AND {_told('readings.place')}"
+    f"OR EXISTS (SELECT 1 FROM transactions AS one WHERE one.id = {NAMED} {PROBE})) AND {_told('readings.place')}"
 )
 """Condition under which a reading may go: its transaction has ended long ago, or there is none and none is to come."""
 _FREE_TRANSACTION = (
     "stop_received_at IS NOT NULL AND stop_received_at < ? "  # noqa: S608 - constants
-    "AND NOT EXISTS (SELECT 1 FROM readings WHERE readings.transaction_id = transactions.id) "
+    f"AND NOT EXISTS (SELECT 1 FROM readings WHERE readings.transaction_id = transactions.id {PROBE}) "
     f"AND NOT {_WAITING.format('transactions', 'id')} AND NOT {_LETTER.format('transactions', 'id')} "
     f"AND {_told('start_place')} AND {_told('end_place')}"
 )
@@ -96,10 +90,10 @@ _EVENT_KINDS = (
 
 MAY_GO: dict[Kind, str] = {
     Kind.DROP_READING: "NOT EXISTS (SELECT 1 FROM transactions AS one "  # noqa: S608 - constants
-    f"WHERE one.id = {NAMED} AND (one.stop_received_at IS NULL OR one.readings_deleted = 0))",
+    f"WHERE one.id = {NAMED} AND (one.stop_received_at IS NULL OR one.readings_deleted = 0) {PROBE})",
     Kind.DROP_EVENT: "true",
-    Kind.DROP_TRANSACTION: "transactions.stop_received_at IS NOT NULL AND transactions.assessed = 1 "
-    "AND NOT EXISTS (SELECT 1 FROM readings WHERE readings.transaction_id = transactions.id)",
+    Kind.DROP_TRANSACTION: "transactions.stop_received_at IS NOT NULL AND transactions.assessed = 1 "  # noqa: S608 - constants
+    f"AND NOT EXISTS (SELECT 1 FROM readings WHERE readings.transaction_id = transactions.id {PROBE})",
 }
 """Conditions that a row has to fulfil when it is deleted."""
 FREEZES = "stop_received_at IS NOT NULL AND assessed = 1"

@@ -144,8 +144,8 @@ def newest_readings(
         ("(received_at, number) < (?, ?)", None if before is None else (utc_text(before.at), before.number)),
         (f"unattached = 1 AND NOT EXISTS ({THEIRS})", without_transaction),
         (
-            "unattached = 1 OR transaction_id IN (SELECT id FROM transactions WHERE charge_point = ?)",
-            not without_transaction and (charge_point_id,),
+            f"unattached = 1 OR EXISTS ({OWN})",
+            not without_transaction,
         ),
     ]
     query = f"SELECT {READING_COLUMNS} FROM readings"  # noqa: S608
@@ -153,14 +153,26 @@ def newest_readings(
     return records(found, reading_of)
 
 
+NAMED = (
+    "CASE WHEN readings.transaction_id BETWEEN 1 AND 2147483647 "
+    "THEN CAST(readings.transaction_id AS bigint) END"
+)
+"""Number of the transaction that a reading names; null if it names none that could be."""
+PROBE = "LIMIT 1 OFFSET 0"
+"""End of a query within EXISTS: PostgreSQL looks into the index for each row, and never reads the whole table."""
 NAMED_KNOWN = f"readings.flags NOT LIKE '%\"{UNKNOWN_TRANSACTION}\"%'"
 """Condition that the transaction which a reading names was known when it came."""
 
 THEIRS = (
-    "SELECT 1 FROM transactions WHERE transactions.id = readings.transaction_id "  # noqa: S608 - a constant
-    f"AND transactions.charge_point = readings.charge_point AND {NAMED_KNOWN}"
+    f"SELECT 1 FROM transactions WHERE transactions.id = {NAMED} "  # noqa: S608 - a constant
+    f"AND transactions.charge_point = readings.charge_point AND {NAMED_KNOWN} {PROBE}"
 )
 """The transaction that a reading is of, if there is one of its charge point."""
+OWN = (
+    f"SELECT 1 FROM transactions AS one WHERE one.id = {NAMED} "  # noqa: S608 - constants
+    f"AND one.charge_point = readings.charge_point {PROBE}"
+)
+"""The transaction of its charge point that a reading names."""
 
 
 def utc_text(at: dt.datetime | None) -> str | None:

@@ -185,6 +185,10 @@ STEPS: tuple[str, ...] = (
     """
     ALTER TABLE transactions ADD COLUMN readings_deleted INTEGER NOT NULL DEFAULT 0;
     """,
+    # The readings of a charge point are found by time, however many others have.
+    """
+    CREATE INDEX readings_by_charge_point ON readings (charge_point, received_at, number);
+    """,
 )
 
 RULED = 13
