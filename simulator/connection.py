@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -75,6 +77,8 @@ class SimulatorConnection:
         self.reconnect = reconnect
         self.connections = 0  # how many have been opened
         self.before: Callable[[], object] | None = None  # done before each attempt to connect
+        self.dials_since = -inf
+        """Monotonic time since when it is making a connection; infinitely long ago if it is not."""
         self.online = Event()
         self.offline = Event()
         self.offline.set()
@@ -105,9 +109,13 @@ class SimulatorConnection:
         self._connect()
 
     def _connect(self) -> None:
-        if self.before is not None:
-            self.before()
-        client = self._dial()
+        self.dials_since = time.monotonic()
+        try:
+            if self.before is not None:
+                self.before()
+            client = self._dial()
+        finally:
+            self.dials_since = -inf
         if self._closing.is_set() or self._client is not None:
             client.cut(reset=False)
             raise Disconnected("the connection was closed, or opened by another greenlet, meanwhile")

@@ -37,8 +37,6 @@ CONNECTING = 20
 """Charge points that connect at the same time."""
 ARRIVING_S = 600
 """Simulated seconds within which all of them come."""
-PATIENCE_S = 2.0
-"""Real seconds for which time stands still for one answer."""
 DRAIN_S = 60.0
 """Real seconds at the end in which what is queued may be delivered."""
 LAST_S, LAST_SHARE = 3600, 0.05
@@ -221,8 +219,9 @@ class Fleet:
 
     `ocpp` is a version or "mixed"; a share of the charge points misbehaves, each in one of the ways of `misbehaviour`
     that its version has. `on_session` is called with each session that is over, `options` are those of a
-    `ChargePoint`; `password_of` returns the password of an identity. One seed gives the same sessions with the same
-    energy again, unless the central system has them ended, refused or limited otherwise.
+    `ChargePoint`; `password_of` returns the password of an identity. Time stands still for `patience_s` of real time
+    until a message is answered. One seed gives the same sessions with the same energy again, unless the central system
+    has them ended, refused or limited otherwise.
     """
 
     def __init__(
@@ -239,6 +238,7 @@ class Fleet:
         misbehaviour: Iterable[str] = (),
         share: float = 0.2,
         start: float | None = None,
+        patience_s: float = 5.0,
         on_session: Callable[[Session], object] | None = None,
         password_of: Callable[[str], str | bytes | None] | None = None,
         **options: Any,
@@ -253,6 +253,7 @@ class Fleet:
         self.energy_wh = 0
         self.messages: Counter[str] = Counter()
         self._on_session = on_session
+        self._patience_s = patience_s
         self._over = Event()
         self._begun, self._real_s, self._simulated_s = time.monotonic(), 0.0, 0.0
         start = time.time() - days * DAY_S * (1 - 1 / speed) if start is None else start
@@ -320,9 +321,10 @@ class Fleet:
         ticking.join()
 
     def _is_held(self) -> bool:
-        """Tell if a charge point waits for an answer, unless it has done so for long."""
-        since = time.monotonic() - PATIENCE_S
-        return any(member.charge_point.core.conversation.waits_since > since for member in self.members)
+        """Tell if a charge point waits for an answer or a connection, unless it has done so for long."""
+        since = time.monotonic() - self._patience_s
+        cores = (member.charge_point.core for member in self.members)
+        return any(max(one.conversation.waits_since, one.connection.dials_since) > since for one in cores)
 
     # -- Facts -----------------------------------------------------------------------------------
 

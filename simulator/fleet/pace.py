@@ -25,6 +25,7 @@ LOOK_S = 0.05
 """Real time that may."""
 HELD_S = 0.001
 """Real time between two looks while it is held."""
+QUIET_TURNS = 3
 
 
 class _Clock:
@@ -93,10 +94,15 @@ class Pace:
         begun = time.monotonic()
         if ahead - simulated < LATE_S and begun - real < LOOK_S:
             return False
-        held = False
-        while self._is_held() and not over.is_set():
-            held = True
-            gevent.sleep(HELD_S)
+        held, quiet = False, 0
+        # Between two messages of a charge point nothing is on the wire: it has to be quiet for some turns of the hub.
+        while quiet < QUIET_TURNS and not over.is_set():
+            if self._is_held():
+                held, quiet = True, 0
+                gevent.sleep(HELD_S)
+            else:
+                quiet += 1
+                gevent.sleep(0)
         now = time.monotonic()
         self.held_s += now - begun
         self._looked = (ahead, now)
