@@ -115,7 +115,13 @@ class Assessment:
             for sample in samples:
                 if sample.quantity is not Quantity.REGISTER or sample.phase:
                     continue
-                if register_wh is None or sample.value > register_wh:
+                # The first time of the highest value, in whichever order the readings came.
+                if (
+                    register_wh is None
+                    or idle_since is None
+                    or sample.value > register_wh
+                    or (sample.value == register_wh and sample.at < idle_since)
+                ):
                     register_wh, idle_since = sample.value, sample.at
         return idle_since
 

@@ -1,10 +1,11 @@
 """Price: which tariff counts, exact money, costs on transactions and in events, and computing them again."""
 
 import datetime as dt
+import itertools
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chargehand import (
@@ -272,3 +273,67 @@ def test_costs_are_read_again_from_the_file(tmp_path):
         assert store.transaction(1).costs == (first, second)
     finally:
         store.close()
+
+
+@pytest.fixture(scope="module")
+def priced_by_all():
+    """Run a stage with a tariff that has every price, for all examples of a test."""
+    tariff = Tariff(
+        name="all", per_kwh="0.4371", per_hour="0.77", idle_per_hour="6.13", idle_free_min=5, per_start="0.35"
+    )
+    with Stage(price(tariff), bundled=True) as stage:
+        stage.tariff, stage.charge_point = tariff, stage.connect("CP1")
+        yield stage
+
+
+rises = st.lists(st.tuples(st.integers(1, 10), st.sampled_from((0, 0, 137, 2500))), min_size=1, max_size=6)
+"""Minutes since the reading before, and Wh by which the register has risen."""
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rises, st.data())
+def test_a_cost_never_depends_on_how_the_readings_were_split_and_when_they_came(priced_by_all, steps, data):
+    stage, charge_point = priced_by_all, priced_by_all.charge_point
+    started_at = dt.datetime.fromtimestamp(stage.clock.time(), dt.UTC)
+    start_wh, minutes, wh, readings = 5_000, 0, 5_000, []
+    for after, rise in steps:
+        minutes, wh = minutes + after, wh + rise
+        readings.append((started_at + dt.timedelta(minutes=minutes), wh))
+    values = [
+        {"timestamp": at.isoformat(), "sampledValue": [{"value": str(register)}]} for at, register in readings
+    ]
+    # Messages of some of the values each, sent while it charges, with the stop, or late.
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(values) - 1)), "cuts")) if len(values) > 1 else []
+    messages = [values[one:other] for one, other in itertools.pairwise([0, *cuts, len(values)])]
+    messages = data.draw(st.permutations(messages), "order")
+    places = [data.draw(st.sampled_from(("early", "stop", "late")), "place") for _ in messages]
+
+    start = {"connectorId": 1, "idTag": "T1", "meterStart": start_wh, "timestamp": started_at.isoformat()}
+    number = charge_point.call("StartTransaction", start)[2]["transactionId"]
+
+    def send(wanted):
+        for place, message in zip(places, messages, strict=True):
+            if place == wanted:
+                told = {"connectorId": 1, "transactionId": number, "meterValue": message}
+                charge_point.call("MeterValues", told)
+
+    stage.advance(1800)
+    send("early")
+    stage.advance(1800)
+    stop = {"transactionId": number, "meterStop": wh + 10, "timestamp": (started_at + HOUR).isoformat()}
+    with_it = [
+        one for place, message in zip(places, messages, strict=True) if place == "stop" for one in message
+    ]
+    charge_point.call("StopTransaction", stop | ({"transactionData": with_it} if with_it else {}))
+    stage.settle()
+    send("late")
+    stage.advance(60)
+
+    idle_since = next(at for at, register in readings if register == wh)
+    idle_s = (started_at + HOUR - idle_since).total_seconds()
+    usage = Usage(wh + 10 - start_wh, 3600, idle_s)
+    made = stage.store.transaction(number).cost
+    assert (made.amount, made.parts) == (
+        (wanted := cost_of(usage, stage.tariff, "EUR", 2, NOW)).amount,
+        wanted.parts,
+    )
