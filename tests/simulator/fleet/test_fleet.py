@@ -12,6 +12,9 @@ NAMES = sorted({name for model in MODELS.values() for name in model.misbehaviour
 CONSTANT = 1_789_948_800.0  # a Monday, whatever today is
 
 
+pytestmark = pytest.mark.timeout(600)
+
+
 @pytest.fixture
 def system():
     office = BackOfficeSettings(heartbeat_interval_s=3600)
