@@ -34,6 +34,10 @@ COMMANDS = {
         "Show the messages on displays of charge points.",
     ),
     "do": ("do:do", "Have a charge point do something, whatever version of OCPP it speaks."),
+    "import-steve": (
+        "import_steve:import_steve",
+        "Take tags, charge points and transactions from a dump of SteVe's database.",
+    ),
     "keys": ("keys:keys", "Show which charge points have keys, and give them new ones."),
     "logs": ("logs_command:logs", "Set the level of log lines about charge points while the server runs."),
     "monitors": ("station_settings:monitors", "Show the monitors of variables that charge points have."),
