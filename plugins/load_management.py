@@ -65,7 +65,7 @@ IN_DOUBT = frozenset({TicketState.TIMED_OUT, TicketState.OUTCOME_UNKNOWN})
 STATION_MAXIMUM = frozenset({"ChargePointMaxProfile", "ChargingStationMaxProfile"})
 OPEN_LIMIT = 10_000
 """Open transactions that are taken up at the start."""
-CHECK_S = 5.0
+CHECK_S = 15.0
 """Seconds between two plans, if nothing happens."""
 NOTHING = 10
 """Tenths of an ampere that no vehicle charges with."""
@@ -243,6 +243,7 @@ class _Member:
         self.trouble = ""
         self.cars: dict[int, _Car] = {}
         self.drawn: dict[int, tuple[dt.datetime, dict[str, int]]] = {}  # of each EVSE, by phase
+        self.draw: dict[str, int] = {}  # metered last, by phase of the site
         self.useful = self.most
         self.looks_below = 0
         self.told_of = False  # an alert was raised
@@ -255,14 +256,16 @@ class _Member:
         known = self.most if self.accepted is None else self.accepted
         return max(known, self.doubt, self.excess, self.asked if self.ticket is not None else 0)
 
-    @property
-    def draw(self) -> dict[str, int]:
-        """Current that was metered last, by phase of the site."""
-        found: dict[str, int] = {}
+    def note_drawn(self, evse: int, reading: tuple[dt.datetime, dict[str, int]] | None) -> None:
+        """Note the last reading of an EVSE; None if nothing is drawn there any more."""
+        if reading is None:
+            self.drawn.pop(evse, None)
+        else:
+            self.drawn[evse] = reading
+        self.draw = {}
         for _, by_phase in self.drawn.values():
             for phase, tenths in by_phase.items():
-                found[phase] = found.get(phase, 0) + tenths
-        return found
+                self.draw[phase] = self.draw.get(phase, 0) + tenths
 
     @property
     def present(self) -> list[_Car]:
@@ -501,7 +504,7 @@ class LoadManagement(Plugin):
 
     @staticmethod
     def _gone(member: _Member, evse: int) -> None:
-        member.drawn.pop(evse, None)
+        member.note_drawn(evse, None)
         member.useful, member.looks_below = member.most, 0
 
     def _drawn(
@@ -517,7 +520,7 @@ class LoadManagement(Plugin):
         `since` is the begin of the time that it is of; one in which the limit was another proves nothing.
         """
         member = found[1]
-        member.drawn[evse] = at, by_phase
+        member.note_drawn(evse, (at, by_phase))
         car = member.cars.setdefault(evse, _Car())
         most, allowed = max(member.draw.values(), default=0), member.accepted
         steady = member.accepted_at is not None and member.accepted_at < since and member.ticket is None
@@ -637,9 +640,10 @@ class LoadManagement(Plugin):
                 self._send(member, site.settings, member.target, now)
             elif member.target > known:
                 raised.append(member)
+        # Whatever is on its way may still be refused: only what is free by now is given.
+        reserved = site.reserved() if raised else {}
         for member in sorted(raised, key=lambda one: (one.accepted or 0, one.id)):
-            # Whatever is on its way may still be refused: only what is free by now is given.
-            reserved, uses = site.reserved(), member.uses(of_cars=bool(member.present))
+            uses = member.uses(of_cars=bool(member.present))
             free = min(
                 ((capacities[one] - reserved.get(one, 0)) // uses[one] for one in uses if one in capacities),
                 default=0,
@@ -650,7 +654,10 @@ class LoadManagement(Plugin):
             if amount < member.target and amount < least:
                 worth = False
             if worth or not member.confirmed:
-                self._send(member, site.settings, amount if worth else member.possible, now)
+                before = member.possible
+                self._send(member, site.settings, amount if worth else before, now)
+                for one in uses:
+                    reserved[one] = reserved.get(one, 0) + uses[one] * (member.possible - before)
 
     def _send(self, member: _Member, own: Site, tenths: int, now: dt.datetime) -> None:
         try:
