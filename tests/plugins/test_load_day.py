@@ -20,6 +20,10 @@ LIMIT_A, CHARGE_POINTS = 100.0, 20
 DAY_S, STEP_S, METER_S = 86_400, 60, 300
 PHASE_W = 3 * 230
 BUSY_S = (6 * 3600, 20 * 3600)
+LEGEND = (
+    "green: drawn of each phase (peak of 5 minutes); red: limit; "
+    "grey: cars that want to charge; yellow: silent or refusing charge points (of 24)"
+)
 TURNS_S = 3600.0
 """Longest time that a car may wait for a turn: the turns of those before it, and some more."""
 
@@ -225,7 +229,7 @@ polyline {{ fill: none; stroke-width: 1.5; }}
 <text x="{left - 8}" y="{limit_y + 4:.1f}" text-anchor="end">100 A</text>
 <text x="{left - 8}" y="{top + height}" text-anchor="end">0</text>
 {hours}
-<text x="{left}" y="{top + height + 45}">green: drawn of each phase (peak of 5 minutes); red: limit; grey: cars that want to charge; yellow: charge points that are silent or refuse (of 24)</text>
+<text x="{left}" y="{top + height + 45}">{LEGEND}</text>
 </svg>
 """
 
