@@ -20,7 +20,7 @@ from .rawsocket import RawSocket
 from .server import Server
 
 TWO = ("--workers", "2", "--store", "sqlite")
-BACK_S = 40.0
+BACK_S = 120.0
 VOLATILE = frozenset({"at", "here", "inbox", "pid", "worker_of_answer"})
 """Members that differ from moment to moment, or say which process has answered."""
 NOT_COMPARED = frozenset({"/metrics", "/healthz"})
@@ -206,12 +206,14 @@ def test_a_killed_worker_process_is_replaced_while_the_node_stays_ready(
     os.kill(killed, signal.SIGKILL)
 
     def replaced() -> bool:
-        assert workers[1].reply("/healthz")[0] == 200
+        status, told = workers[1].reply("/healthz")
+        # A machine that is too slow for something else may say so; a process that is being replaced is no reason.
+        assert status == 200 or json.loads(told)["checks"]["workers"]["ok"], told
         return pid() not in (0, killed)
 
     until(replaced, "a killed worker process is not replaced", BACK_S)
     until(lambda: workers[1].ask("/healthz")["status"] == "ok", "it is not ok again", BACK_S)
-    assert workers[1].reply("/readyz")[0] == 200
+    until(lambda: workers[1].reply("/readyz")[0] == 200, "it is not ready again", BACK_S)
 
     def unnamed() -> bool:
         return bool(workers[1].ask("/readyz")["checks"]["workers"] == {"ok": True, "reason": ""})
