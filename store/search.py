@@ -6,6 +6,7 @@ Such a question is put in windows, each with its own query: writes have their tu
 from __future__ import annotations
 
 import datetime as dt
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import gevent
@@ -30,6 +31,8 @@ R = TypeVar("R")
 Conditions = list[tuple[str, Any]]
 
 READING_COLUMNS = "charge_point, connector, transaction_id, received_at, data, flags, version, number"
+RECEIVED, NUMBER = 3, 7
+"""Places of columns among these."""
 
 FACT_IN_SQLITE = "json_extract(data, '$.at')", "json_extract(data, '$.transaction_id')"
 FACT_IN_POSTGRES = "(data::json ->> 'at')", "(data::json ->> 'transaction_id')::bigint"
@@ -142,15 +145,19 @@ def newest_readings(
         ("received_at >= ?", utc_text(since)),
         ("received_at < ?", utc_text(until)),
         ("(received_at, number) < (?, ?)", None if before is None else (utc_text(before.at), before.number)),
-        (f"unattached = 1 AND NOT EXISTS ({THEIRS})", without_transaction),
-        (
-            f"unattached = 1 OR EXISTS ({OWN})",
-            not without_transaction,
-        ),
     ]
+    # Each of the two has an index of its own, in the order of time.
+    parts = [f"unattached = 1 AND NOT EXISTS ({THEIRS})"]
+    if not without_transaction:
+        parts = ["unattached = 1", f"unattached = 0 AND EXISTS ({OWN})"]
     query = f"SELECT {READING_COLUMNS} FROM readings"  # noqa: S608
-    found = select(ask, query, conditions, "ORDER BY received_at DESC, number DESC", limit)
-    return records(found, reading_of)
+    found: list[Any] = []
+    for part in parts:
+        found += select(
+            ask, query, [*conditions, (part, True)], "ORDER BY received_at DESC, number DESC", limit
+        )
+    found.sort(key=itemgetter(RECEIVED, NUMBER), reverse=True)
+    return records(found[:limit], reading_of)
 
 
 NAMED = (

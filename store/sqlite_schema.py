@@ -187,7 +187,7 @@ STEPS: tuple[str, ...] = (
     """,
     # The readings of a charge point are found by time, however many others have.
     """
-    CREATE INDEX readings_by_charge_point ON readings (charge_point, received_at, number);
+    CREATE INDEX readings_attached ON readings (charge_point, received_at, number) WHERE unattached = 0;
     """,
 )
 
