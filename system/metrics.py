@@ -226,6 +226,13 @@ def _store() -> Iterator[Family]:
     )
     yield Family("chargehand_open_transactions", "gauge", (), f"Open transactions {counted}", of_node=True)
     yield Family(
+        "chargehand_store_bytes",
+        "gauge",
+        (),
+        "Bytes of the store's file in the data folder and of its journal; not there for PostgreSQL.",
+        of_node=True,
+    )
+    yield Family(
         "chargehand_retention_deleted_total",
         "counter",
         ("kind",),
@@ -445,6 +452,9 @@ class Metrics:
             yield "chargehand_dead_letters", ("message",), figures.dead_letters
             yield "chargehand_dead_letters", ("event",), figures.dead_events
             yield "chargehand_open_transactions", (), figures.open_transactions
+        size = self._vitals.store_bytes
+        if size is not None:
+            yield "chargehand_store_bytes", (), size
         retention = self._parts.upkeep.retention
         for kind in retention.days:
             yield "chargehand_retention_deleted_total", (kind,), retention.deleted[kind]

@@ -6,9 +6,11 @@ They are looked at in the background: whoever asks for them never waits for what
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..protocol.histogram import Histogram
+from ..store.factory import SQLITE_FILE
 from ..store.meter import StoreFigures
 
 if TYPE_CHECKING:
@@ -117,6 +119,17 @@ class Vitals:
             self.figures = figures
 
     # -- What they tell ----------------------------------------------------------------------------
+
+    @property
+    def store_bytes(self) -> int | None:
+        """Bytes of the store's file with its journal; None if the store is no file."""
+        if not self._data or self._store.backup_suffix != ".sqlite":
+            return None
+        size = 0
+        for name in (SQLITE_FILE, f"{SQLITE_FILE}-wal"):
+            with suppress(OSError):
+                size += os.stat(os.path.join(self._data, name)).st_size  # noqa: PTH116, PTH118 - text, as it was given
+        return size or None
 
     def checks(self) -> list[Check]:
         """Return all checks; never waits."""
