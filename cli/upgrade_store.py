@@ -11,15 +11,18 @@ import click
 
 from ..store import postgres_schema, sqlite_schema
 from ..store.factory import SQLITE_FILE
-from ..store.libpq import DatabaseAddress, QueryFailed
+from ..store.format import statements_of
+from ..store.libpq import DatabaseAddress, QueryFailed, read
 from ..store.store import StoreError
 from .configuration import read_settings
 from .data_folder import DataFolder, FolderInUse
 from .failures import CommandFailed, CommandMisused
 from .options import CONFIG, DATA, JSON
-from .output import echo_json, show_facts
+from .output import echo_json, show_facts, show_table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from ..store.format import Removal
 
 
@@ -44,13 +47,38 @@ def upgrade(store: str, folder: str, *, dry_run: bool) -> dict[str, Any]:
         connection = stack.enter_context(closing(sqlite3.connect(path, isolation_level=None)))
         (found,) = connection.execute("PRAGMA user_version").fetchone()
         gone: list[str] = []
+        count = "SELECT count(*) FROM {table}"
+        planned = plan(
+            sqlite_schema.STEPS,
+            found,
+            lambda table: int(connection.execute(count.format(table=table)).fetchone()[0]),
+        )
         if dry_run:
             needs = sqlite_schema.needs_of(connection, found)
             gone = due(sqlite_schema.REMOVALS, needs)
         else:
             sqlite_schema.bring_up_to_date(connection, str(path))
             gone = sqlite_schema.take_away(connection, sqlite_schema.REMOVALS)
-        return facts(str(path), found, len(sqlite_schema.STEPS), gone, [], dry_run=dry_run)
+        report = facts(str(path), found, len(sqlite_schema.STEPS), gone, [], dry_run=dry_run)
+        return report | {"plan": planned}
+
+
+def plan(steps: Sequence[str], found: int, count: Callable[[str], int]) -> list[dict[str, Any]]:
+    """Return what each step from here on does: its statements, each with the rows that its table has now.
+
+    A table that only an earlier step makes has no rows yet.
+    """
+    rows: dict[str, int] = {"": 0}
+    planned = []
+    for number, step in enumerate(steps[found:] if found else [], found + 1):
+        for statement, table in statements_of(step):
+            if table not in rows:
+                try:
+                    rows[table] = count(table)
+                except (sqlite3.Error, QueryFailed):
+                    rows[table] = 0
+            planned.append({"step": number, "statement": statement, "rows": rows[table]})
+    return planned
 
 
 def _upgrade_database(url: str, *, dry_run: bool) -> dict[str, Any]:
@@ -58,6 +86,14 @@ def _upgrade_database(url: str, *, dry_run: bool) -> dict[str, Any]:
     connection = address.connect()
     try:
         found = postgres_schema.version_of(connection)
+        count = "SELECT count(*) FROM {schema}.{table}"
+        planned = plan(
+            postgres_schema.STEPS,
+            found,
+            lambda table: int(
+                read(connection, count.format(schema=postgres_schema.SCHEMA, table=table), [])[0][0]
+            ),
+        )
         if dry_run:
             needs = postgres_schema.needs_of(connection, found)
             gone = due(postgres_schema.REMOVALS, needs)
@@ -65,7 +101,8 @@ def _upgrade_database(url: str, *, dry_run: bool) -> dict[str, Any]:
             postgres_schema.bring_up_to_date(connection, address.shown)
             gone = postgres_schema.take_away(connection, postgres_schema.REMOVALS)
         living = postgres_schema.living_formats(connection)
-        return facts(address.shown, found, len(postgres_schema.STEPS), gone, living, dry_run=dry_run)
+        report = facts(address.shown, found, len(postgres_schema.STEPS), gone, living, dry_run=dry_run)
+        return report | {"plan": planned}
     except QueryFailed as error:
         raise StoreError(f"{address.shown}: {error}") from error
     finally:
@@ -128,3 +165,6 @@ def upgrade_store(
         ("to be taken away" if dry_run else "taken away", ", ".join(report["taken_away"]) or "nothing")
     )
     show_facts(rows)
+    if dry_run and report["plan"]:
+        lines = [(one["step"], one["rows"], one["statement"]) for one in report["plan"]]
+        show_table(("step", "rows", "statement"), lines, "")

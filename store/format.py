@@ -8,6 +8,7 @@ fewer steps goes on reading and writing it, and leaves alone what it does not kn
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from .store import StoreError
@@ -48,3 +49,13 @@ def check_removal(removal: Removal, living: Collection[int]) -> None:
             f"{removal.what} is not removed: a node lives that needs it (it knows tables {older[0]}, and "
             f"{removal.needs} are needed); stop it, or upgrade it first"
         )
+
+
+TABLE_OF = re.compile(r"(?:ALTER TABLE|CREATE (?:UNIQUE )?INDEX \w+ ON|UPDATE|INSERT INTO)\s+(\w+)")
+"""Table that a statement of a step changes."""
+
+
+def statements_of(step: str) -> list[tuple[str, str]]:
+    """Return the statements of a step, each in one line, with the table that it changes; "" if it makes one."""
+    lines = [" ".join(one.split()) for one in step.split(";")]
+    return [(line, found[1] if (found := TABLE_OF.match(line)) else "") for line in lines if line]

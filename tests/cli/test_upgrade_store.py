@@ -38,6 +38,7 @@ def version(folder):
 
 def test_a_dry_run_changes_nothing_and_the_command_upgrades_a_file(folder):
     told = json.loads(upgrade("--data", folder, "--dry-run", "--json").stdout)
+    told.pop("plan")
     assert told == {
         "store": str(folder / SQLITE_FILE), "tables": KNOWN - 1, "known": KNOWN, "steps": 1, "taken_away": [],
         "living": [], "changed": False,
@@ -48,6 +49,21 @@ def test_a_dry_run_changes_nothing_and_the_command_upgrades_a_file(folder):
     assert "1 steps made" in done.stdout
     assert version(folder) == KNOWN
     assert "up to date" in upgrade("--data", folder).stdout
+
+
+def test_a_dry_run_tells_what_each_step_does_and_how_many_rows_there_are(tmp_path):
+    path = tmp_path / "data"
+    path.mkdir()
+    with closing(sqlite3.connect(path / SQLITE_FILE, isolation_level=None)) as connection:
+        sqlite_schema.bring_up_to_date(connection, "", newest=3)
+        connection.execute("INSERT INTO charge_points (id, registration) VALUES ('CP1', 'Accepted')")
+    told = json.loads(upgrade("--data", path, "--dry-run", "--json").stdout)["plan"]
+    assert told[0] == {
+        "step": 4, "rows": 1,
+        "statement": "ALTER TABLE charge_points ADD COLUMN version TEXT NOT NULL DEFAULT '1.6'",
+    }  # fmt: skip
+    assert {one["step"] for one in told} == set(range(4, KNOWN + 1))
+    assert "readings_deleted" in upgrade("--data", path, "--dry-run").stdout
 
 
 def test_what_is_not_needed_any_more_is_named_and_taken_away(folder, monkeypatch):
