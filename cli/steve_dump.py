@@ -25,10 +25,9 @@ STATEMENT_BYTES = 1 << 28
 _DELIMITER = re.compile(rb"\s*DELIMITER[ \t]+(\S+)[^\n]*\n", re.IGNORECASE)
 _OPAQUE = (
     rb"'(?:[^'\\]++|\\.|'')*+'|\"(?:[^\"\\]++|\\.|\"\")*+\"|`(?:[^`]++|``)*+`"
-    rb"|/\*.*?\*/|--(?=\s)[^\n]*(?:\n|\Z)|#[^\n]*(?:\n|\Z)"
+    rb"|/\*.*?\*/|--(?=\s)[^\n]*\n|#[^\n]*\n"
 )
-_BEGIN = rb"'|\"|`|/\*|--(?=\s)|#"
-_BLANK = re.compile(rb"(?:\s+|/\*(?!!).*?\*/|--(?=\s)[^\n]*\n?|#[^\n]*\n?)*", re.DOTALL)
+_BLANK = re.compile(rb"(?:\s+|/\*(?!!).*?\*/|--(?=\s)[^\n]*\n|#[^\n]*\n)*", re.DOTALL)
 _CREATE = re.compile(
     rb"CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:`[^`]+`\.)?`?([^`\s(]+)`?\s*\(", re.IGNORECASE
 )
@@ -114,39 +113,27 @@ def _name(name: bytes) -> str:
 
 def statements(file: BinaryIO) -> Iterator[bytes]:
     """Yield the statements of a dump, without the blanks and comments before each. Raises `DumpRefused`."""
-    delimiter, buffer, at, ended = b";", b"", 0, False
-    scan, opaque = _scanner(delimiter), re.compile(_OPAQUE, re.DOTALL)
+    statement_of, buffer, at, ended = _pattern(b";"), b"", 0, False
     while True:
-        if at == 0 and (told := _DELIMITER.match(buffer)) is not None:
-            delimiter, buffer = told[1], buffer[told.end() :]
-            scan = _scanner(delimiter)
-        found = scan.search(buffer, at)
-        step = None
-        if found is not None:
-            if found[0] == delimiter:
-                statement, buffer, at = buffer[: found.start()], buffer[found.end() :], 0
-                statement = statement[_after_blanks(statement) :]
-                if statement:
-                    yield statement
-                continue
-            step = opaque.match(buffer, found.start())
-            # A text may go on behind what was read: '' is a quote in it.
-            if step is not None and (ended or step.end() < len(buffer)):
-                at = step.end()
-                if not buffer[:at].strip() or (
-                    found[0] in (b"#", b"--") and not buffer[: found.start()].strip()
-                ):
-                    buffer, at = buffer[at:], 0
-                continue
+        at = _after_blanks(buffer, at)
+        if (told := _DELIMITER.match(buffer, at)) is not None:
+            statement_of, at = _pattern(told[1]), told.end()
+            continue
+        cut = buffer[at : at + 9].upper() == b"DELIMITER" and b"\n" not in buffer[at:]
+        if not cut and (found := statement_of.match(buffer, at)) is not None:
+            at = found.end()
+            if found[1]:
+                yield found[1]
+            continue
         if ended:
-            _refuse_rest(buffer[_after_blanks(buffer) :].strip())
+            _refuse_rest(buffer[at:].strip())
             return
+        buffer, at = buffer[at:], 0
         if len(buffer) > STATEMENT_BYTES:
             raise DumpRefused(f"a statement is longer than {STATEMENT_BYTES >> 20} MiB: {buffer[:60]!r}")
-        at = found.start() if found is not None else max(at, len(buffer) - len(delimiter) - 2, 0)
         chunk = file.read(max(CHUNK_BYTES, len(buffer)))
         ended = not chunk
-        buffer += chunk
+        buffer += chunk or b"\n"  # ends a comment in the last line
 
 
 def _refuse_rest(rest: bytes) -> None:
@@ -154,8 +141,11 @@ def _refuse_rest(rest: bytes) -> None:
         raise DumpRefused(f"the dump is cut off: its last statement has no end, {rest[:60]!r}")
 
 
-def _scanner(delimiter: bytes) -> re.Pattern[bytes]:
-    return re.compile(rb"%s|%s" % (re.escape(delimiter), _BEGIN))
+def _pattern(delimiter: bytes) -> re.Pattern[bytes]:
+    """Return the pattern of a statement and its delimiter; what is not whole yet does not match."""
+    end, first = re.escape(delimiter), re.escape(delimiter[:1])
+    plain = rb"[^'\"`/#\-%s]++|/(?!\*)|-(?!-\s)|(?!%s)%s" % (first, end, first)
+    return re.compile(rb"((?:%s|%s)*+)%s" % (plain, _OPAQUE, end), re.DOTALL)
 
 
 def _rows(statement: bytes, at: int) -> Iterator[tuple[list[Value], str]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import chargehand
 from chargehand import testing
+from chargehand.cli.main import COMMANDS
 
 DOCS = Path(__file__).parents[1] / "docs"
 NAMED = re.compile(r"^::: chargehand\.([\w.]+)$", re.MULTILINE)
@@ -30,3 +31,20 @@ def test_the_index_of_the_reference_links_its_pages():
     assert {one.name for one in folder.glob("*.md")} - {"index.md"} == set(
         re.findall(r"\]\((\w+\.md)", index)
     )
+
+
+def test_each_alert_has_its_steps_in_the_operators_guide():
+    rules = (DOCS.parent / "monitoring" / "prometheus-rules.yml").read_text(encoding="utf-8")
+    guide = (DOCS / "operators-guide.md").read_text(encoding="utf-8")
+    alerts = re.findall(r"- alert: (\w+)", rules)
+    assert alerts
+    assert re.findall(r"^\| `(Chargehand\w+)` \|", guide, re.MULTILINE) == alerts
+
+
+def test_each_command_that_the_operators_guide_names_is_one():
+    guide = (DOCS / "operators-guide.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`chargehand ([a-z][a-z-]+)", guide)) | set(
+        re.findall(r"^ *\$ chargehand ([a-z-]+)", guide, re.MULTILINE)
+    )
+    assert len(named) > 10
+    assert named <= set(COMMANDS)
