@@ -15,6 +15,7 @@ import yaml
 
 from chargehand.cli.main import main
 from chargehand.config.load import load
+from chargehand.system.plugin_packages import check_plugins
 
 from .web.described import described
 
@@ -29,6 +30,10 @@ BLOCKS = [
 ]
 PATHS = list(described()["paths"].items())
 OPERATORS = {"|", "||", "&&", ";", "&", ">", ">>", "(", ")", "<"}
+
+
+NOT_INSTALLED = {"shop", "ledger"}
+"""Plugins of packages that a page makes, whose own settings nothing can check."""
 
 
 def blocks(language):
@@ -47,7 +52,8 @@ def test_a_block_of_toml_is_settings_that_are_right(text, tmp_path):
     if "project" in tomllib.loads(text):  # of a package
         return
     (tmp_path / "s.toml").write_text(text)
-    load(tmp_path / "s.toml", environ={})
+    plugins = load(tmp_path / "s.toml", environ={}).plugins
+    check_plugins([one for one in plugins if one.class_name not in NOT_INSTALLED])
 
 
 @pytest.mark.parametrize("text", blocks("json"))
@@ -126,6 +132,16 @@ def test_the_command_line_takes_the_commands_of_a_block(text):
             continue
         if words[at + 1 : at + 2] and words[at + 1] not in OF_PLUGINS:
             check_arguments(words[at + 1 :])
+
+
+def test_the_pages_show_commands():
+    shown = [words for _, name, _, text in BLOCKS if name == "console" for words in simple_commands(text)]
+    assert {words[1] for words in shown if words[:1] == ["chargehand"] and words[1:]} >= {
+        "send",
+        "simulate",
+        "tree",
+        "replay",
+    }
 
 
 STREAMS = [

@@ -1,8 +1,6 @@
 """The command line as a whole: its options, its errors, and the modules that it loads and when."""
 
 import ast
-import re
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -67,39 +65,6 @@ def test_every_command_explains_itself(command):
 )
 def test_a_command_that_is_wrong_ends_with_status_two(arguments):
     assert run(*arguments).exit_code == 2
-
-
-ROOT = Path(chargehand.__file__).parent
-SHOWN = sorted(
-    {
-        found[1]
-        for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
-        for found in re.finditer(
-            r"^\$ (?:\w+=\S+ )?(?:\S*/)?chargehand (.*?)(?: [>|] .*)?$", path.read_text(), re.MULTILINE
-        )
-    }
-)
-
-
-@pytest.mark.parametrize("line", SHOWN)
-def test_every_command_that_the_documentation_shows_is_one(line):
-    command, words = main, shlex.split(line, comments=True)
-    while isinstance(command, click.Group):
-        name, command, words = command.resolve_command(click.Context(command), words)
-        assert command is not None, name
-    _, rest, _ = command.make_parser(click.Context(command)).parse_args(words)
-    assert rest == []
-
-
-def test_the_documentation_shows_commands():
-    assert {line.split()[0] for line in SHOWN} >= {
-        "send",
-        "simulate",
-        "tree",
-        "recording",
-        "replay",
-        "quarantine",
-    }
 
 
 def test_check_config_shows_the_settings_without_secrets(tmp_path):
