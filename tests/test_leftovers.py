@@ -104,7 +104,7 @@ def test_threads_of_the_hubs_pool_are_no_leftovers_however_many_there_are():
     pool = gevent.get_hub().threadpool
     barrier = threading.Barrier(4)
     for waiting in [pool.spawn(barrier.wait) for _ in range(4)]:
-        waiting.get(timeout=10)
+        waiting.get(timeout=60)
     assert before.left_behind() == []
 
 

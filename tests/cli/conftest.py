@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def until(ask: Callable[[], Any], what: Callable[[], str]) -> Any:

@@ -123,7 +123,7 @@ def test_it_tells_while_it_happens(told):
     try:
         for word in (b"a", b"b"):
             told.record.add(Kind.CONNECTED, word)
-            with gevent.Timeout(5):
+            with gevent.Timeout(60):
                 while word.decode() not in "".join(line.split()[-1] for line in told.lines):
                     gevent.sleep(0)
     finally:

@@ -15,7 +15,7 @@ from chargehand.cli.channel import Channel, NoParent, OtherVersion, handover, wo
 from chargehand.cli.workers import WorkerProcess, ending
 from chargehand.config.worker_process import Worker
 
-LIMIT_S = 20
+LIMIT_S = 60.0
 SETTINGS = Settings(workers=2, store="sqlite", http=HttpSettings(token="s" * 30))
 WORKER = Worker(number=2, store_path="/s", coordinator_path="/b", first=False)
 

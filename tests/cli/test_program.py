@@ -52,7 +52,7 @@ FILES = {"files": {"shop.py": PLUGIN}}
 
 
 def get(url, path, token=""):
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     try:
         connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
         answer = connection.getresponse()

@@ -7,7 +7,7 @@ from gevent.event import AsyncResult, Event
 from chargehand.cli.workers import Workers
 from chargehand.supervisor.rules import Policy
 
-LIMIT_S = 10
+LIMIT_S = 60.0
 AT_ONCE = Policy(intensity=3, period_s=5.0, backoff_min_s=0.0)
 
 

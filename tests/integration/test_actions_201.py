@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 COMMANDS = {row.name for row in v201.VERSION.sent_by(Sender.CENTRAL_SYSTEM)}
 ACCEPTED = {"status": "Accepted"}
 CHECKSUM = "0f" * 16
-WAIT_S = 10.0
+WAIT_S = 60.0
 HOT = "1/1/Connector.Temperature"
 ONE = "/api/v1/charge-points/CP1"
 

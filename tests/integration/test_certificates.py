@@ -28,7 +28,7 @@ from .server import Finished, Server, chargehand
 pytestmark = [pytest.mark.slow, ON_EACH_TRANSPORT]
 
 PASSPHRASE = "a long passphrase"
-TIMEOUT_S = 15.0
+TIMEOUT_S = 60.0
 VERSIONS = {"1.6": (ChargePoint, "ocpp1.6"), "2.0.1": (Station, "ocpp2.0.1")}
 
 

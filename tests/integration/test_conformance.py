@@ -22,7 +22,7 @@ from .conversations import CASES, Conversation, call, close_body, encode
 from .rawsocket import CLOSE, PONG, TEXT, RawSocket
 from .server import Server
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from ..hub import until
 from ..simulator.test_certificates import ROOT
 
 NOW = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)  # long ago: firmware is fetched at once
-EFFECT_S = 20.0
+EFFECT_S = 60.0
 SOON_S = 0.3
 
 

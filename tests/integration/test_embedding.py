@@ -95,8 +95,8 @@ class Host:
     def works(self) -> None:
         """Check that everything of the host works as before."""
         self.asks += 1
-        assert self.thread_actor.ask(1, timeout=5) == self.asks
-        assert self.actor.ask(1, timeout=5) == self.asks
+        assert self.thread_actor.ask(1, timeout=60) == self.asks
+        assert self.actor.ask(1, timeout=60) == self.asks
         assert pykka.ActorRegistry.get_all() == [self.thread_actor]
         assert not self._greenlet.dead
         before = self.turns
@@ -151,7 +151,7 @@ def visit(system):
     for tag in ("TIMEOUT", "EXIT"):
         with pytest.raises(Exception, match="InternalError"):
             charge_point.send(v16.Authorize(id_tag=tag))
-    assert system.send("CP1", v16.GetLocalListVersion()).result(5).list_version == 0
+    assert system.send("CP1", v16.GetLocalListVersion()).result(60).list_version == 0
     waiting = system.send("CP2", v16.ClearCache(), when_offline="queue")
     return charge_point, waiting
 
@@ -233,7 +233,7 @@ def test_calls_from_many_native_threads_leave_the_loops_count_of_references_alon
         def call_on():
             for _ in range(200):
                 ticket = system.send("nobody", v16.ClearCache())
-                ticket.wait(10)
+                ticket.wait(60)
                 ended.append(ticket.state)
 
         threads = [threading.Thread(target=call_on) for _ in range(8)]

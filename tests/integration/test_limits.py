@@ -21,7 +21,7 @@ connections_per_address = {PER_ADDRESS}
 [resources]
 disk_free_bytes = {1 << 60}
 """
-WAIT_S = 30.0
+WAIT_S = 60.0
 START = {"connectorId": 1, "idTag": "T1", "meterStart": 0, "timestamp": "2026-01-01T00:00:00Z"}
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
 

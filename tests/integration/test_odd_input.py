@@ -40,7 +40,7 @@ def command(server: Server, raw: RawSocket, request: pytest.FixtureRequest) -> I
         def exchange(action: str, payload: Any, answer: Answer) -> Reply:
             reply = pool.submit(server.command, identity(request), action, payload, timeout=60)
             raw.send(answer(json.loads(raw.text())[1]))
-            return reply.result(10)
+            return reply.result(60)
 
         yield exchange
 

@@ -1,11 +1,8 @@
 """Plugins in a real server: ten lines that change an outcome, and plugins that fail in every possible way."""
 
 import json
-import statistics
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 import pytest
 
 from .conftest import ON_EACH_TRANSPORT, StartServer
+from .process import until
 from .rawsocket import RawSocket
 from .server import Server
 
@@ -81,7 +79,7 @@ from chargehand import Plugin, passive, v16
 class Asking(Plugin):
     @passive(v16.Authorize)
     def authorize(self, call):
-        version = self.system.send(call.charge_point.id, v16.GetLocalListVersion(), timeout_s=5).result()
+        version = self.system.send(call.charge_point.id, v16.GetLocalListVersion(), timeout_s=60).result()
         return {"idTagInfo": {"status": "Accepted", "parentIdTag": f"list {version.list_version}"}}
 """
 
@@ -145,12 +143,6 @@ def faulty(start_module_server: StartServer, tmp_path_factory: pytest.TempPathFa
     )
 
 
-def timed(call: Callable[[], Any]) -> tuple[Any, float]:
-    """Return the value of a call, and the seconds that it took."""
-    begun = time.monotonic()
-    return call(), time.monotonic() - begun
-
-
 @pytest.mark.parametrize(
     "how", ["raise", "hang", "exit", "kill", "timeout", "nothing", "number", "wrong", "extra"]
 )
@@ -162,10 +154,9 @@ def test_however_a_handler_fails_its_charge_point_gets_an_answer(
     )
     with RawSocket.open(server.ws + "BAD").boot() as raw:
         for _ in range(2):
-            answer, seconds = timed(lambda: raw.call("Authorize", {"idTag": how}))
+            answer = raw.call("Authorize", {"idTag": how})
             assert answer[0] == 4, answer
             assert answer[2] == "InternalError", answer
-            assert seconds < DEADLINE_S + 2
         answer = raw.call("StartTransaction", {**START, "idTag": how})
         assert answer[0] == 3, answer  # a transaction is acknowledged, whatever became of its handler
         assert answer[2]["transactionId"] > 0
@@ -188,49 +179,39 @@ def others(faulty: Server) -> Iterator[list[RawSocket]]:
         ]
 
 
-def latencies(sockets: list[RawSocket], enough: Callable[[], bool]) -> list[float]:
-    """Return the seconds that each Authorize took, round by round, at least twenty rounds and until `enough`."""
-    seconds: list[float] = []
-    while len(seconds) < 20 * len(sockets) or not enough():
-        for raw in sockets:
-            answer, took = timed(lambda raw=raw: raw.call("Authorize", {"idTag": "T1"}))  # type: ignore[misc]
-            assert answer[2] == {"idTagInfo": {"status": "Accepted"}}, answer
-            seconds.append(took)
-    return seconds
-
-
-def p99_ms(seconds: list[float]) -> float:
-    """Return the 99th percentile in milliseconds."""
-    return statistics.quantiles(seconds, n=100)[98] * 1000
-
-
 @pytest.mark.parametrize("how", ["raise", "hang", "wrong"])
-def test_a_handler_that_fails_for_one_charge_point_costs_the_others_nothing(
-    faulty: Server, others: list[RawSocket], how: str, capsys: pytest.CaptureFixture[str]
+def test_while_a_handler_fails_for_one_charge_point_the_others_are_answered(
+    faulty: Server, others: list[RawSocket], how: str
 ) -> None:
     answers: list[list[Any]] = []
-    stop = threading.Event()
+    stop, asks, meanwhile = threading.Event(), 0, 0
 
     def misbehave() -> None:
+        nonlocal asks
         with RawSocket.open(f"{faulty.ws}BAD-{how}").boot() as raw:
             while not stop.is_set():
+                asks += 1
                 answers.append(raw.call("Authorize", {"idTag": how}))
                 stop.wait(0.01)
 
-    quiet = p99_ms(latencies(others, lambda: True))
+    def ask_round() -> bool:
+        """Ask for each of the others; tell when a failing call was waiting at one of them from begin to end."""
+        nonlocal meanwhile
+        for raw in others:
+            begun = asks
+            waited = asks > len(answers)
+            answer = raw.call("Authorize", {"idTag": "T1"})
+            assert answer[2] == {"idTagInfo": {"status": "Accepted"}}, answer
+            meanwhile += waited and asks == begun and asks > len(answers)
+        # One that raises has its answer at once, so that nothing may fall into it.
+        return len(answers) >= 3 and (meanwhile > 0 or how != "hang")
+
     bad = threading.Thread(target=misbehave)
     bad.start()
     try:
-        loud = p99_ms(latencies(others, lambda: len(answers) >= 3 or not bad.is_alive()))
+        until(lambda: ask_round() or not bad.is_alive(), "nobody was answered meanwhile", 120)
     finally:
         stop.set()
         bad.join()
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\n{how}: p99 of {OTHERS} others {quiet:.2f} ms, then {loud:.2f} ms ({len(answers)} answers)\n"
-        )
     assert len(answers) >= 3
     assert {answer[2] for answer in answers} == {"InternalError"}
-    assert (
-        loud < DEADLINE_S * 1000 / 4
-    )  # one that waited for the bad handler would have waited for its deadline

@@ -117,7 +117,7 @@ def test_without_its_database_nothing_is_acknowledged_and_the_server_recovers(
             one.socket.settimeout(0.5)
             with pytest.raises(TimeoutError):
                 one.text()
-            one.socket.settimeout(20.0)
+            one.socket.settimeout(60)
         finally:
             postgres.start()
         assert one.answer_to(stop)[0] == 3

@@ -39,7 +39,7 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if receiver.behaviour == "hang":
-                    receiver.ended.wait(30)
+                    receiver.ended.wait(60)
                     return
                 if receiver.behaviour == "lie":
                     self.lie(next(receiver.lies))

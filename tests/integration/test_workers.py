@@ -22,7 +22,7 @@ from .server import Server, chargehand
 from .test_killtest import run as killtest
 
 TWO = ("--workers", "2", "--store", "sqlite")
-BACK_S = 20.0
+BACK_S = 60.0
 START = {"connectorId": 1, "idTag": "T1", "meterStart": 7, "timestamp": "2026-11-22T05:42:00Z"}
 
 SPINNING = """
@@ -251,7 +251,7 @@ def test_a_login_at_the_page_counts_at_every_worker_at_once_until_it_is_left(
 
     def ask(method: str, path: str, body: str | None = None, **headers: str) -> http.client.HTTPResponse:
         with contextlib.closing(
-            http.client.HTTPConnection(urlsplit(server.http).netloc, timeout=30)
+            http.client.HTTPConnection(urlsplit(server.http).netloc, timeout=60)
         ) as connection:
             connection.request(method, path, body, page | headers)
             answer = connection.getresponse()

@@ -121,7 +121,7 @@ def test_nothing_waits_for_a_second_system_that_is_away_and_it_catches_up():
     with CentralSystem(Settings(port=0)) as reserved:
         port = reserved.port
     with mirrored(port) as first, ChargePoint(url_of(first), "CP1", timeout_s=5) as charge_point:
-        with gevent.Timeout(10):
+        with gevent.Timeout(60):
             charge(charge_point)
         until(lambda: (state := status(first)) and state.failures > 1 and state.waiting > 3, "it fails")
         with CentralSystem(Settings(port=port)) as second:
@@ -176,7 +176,7 @@ class OcppCentralSystem:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._thread.start()
-        assert self._ready.wait(30)
+        assert self._ready.wait(60)
 
     async def _serve(self):
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
@@ -235,7 +235,7 @@ class OcppCentralSystem:
 
     def close(self):
         self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(30)
+        self._thread.join(60)
 
 
 def test_another_makers_central_system_takes_what_is_mirrored():

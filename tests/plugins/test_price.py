@@ -259,10 +259,10 @@ def test_costs_are_read_again_from_the_file(tmp_path):
     first, second = (cost(Usage(10, 3600), per_kwh=price) for price in ("1", "3.333"))
     store = SqliteStore.open(path, threads)
     try:
-        store.start_transaction(known).wait(10)
-        store.price_transaction(1, (first,), correction=False).wait(10)
-        store.price_transaction(1, (first, second), correction=True).wait(10)
-        store.price_transaction(1, (first, second), correction=True).wait(10)
+        store.start_transaction(known).wait(60)
+        store.price_transaction(1, (first,), correction=False).wait(60)
+        store.price_transaction(1, (first, second), correction=True).wait(60)
+        store.price_transaction(1, (first, second), correction=True).wait(60)
         (origin,) = store.event_log.origins()
         kinds = [one.kind for one in store.event_log.read(origin.number, 0, 10)]
         assert kinds.count("TransactionCorrected") == 1

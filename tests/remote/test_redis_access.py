@@ -37,7 +37,7 @@ def address(own_redis):
     rules = re.search(r"^ACL SETUSER chargehand (.+)$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)[1]
     admin = Link(Address(server.url), "admin")
     admin.start()
-    assert admin.wait(5.0)
+    assert admin.wait(60)
     admin.ask("ACL", "SETUSER", "chargehand", *rules.replace("PASSWORD", "pw").split())
     yield Address(f"redis://chargehand:pw@127.0.0.1:{server.port}")
     admin.stop()
@@ -80,7 +80,7 @@ def test_a_plugin_host_and_the_streams_of_its_node_work_as_that_user(address, ca
         until(lambda: len([one for one in host.assignment if one.claimed]) == 2)
         there = gevent.event.AsyncResult()
         writer.look_for_readers(["default"], there.set)
-        assert there.get(timeout=5.0) == "default"
+        assert there.get(timeout=60) == "default"
         assert "NOPERM" not in caplog.text
         with pytest.raises(RedisCommandRefused):
             link.ask("GET", "somebody-elses")

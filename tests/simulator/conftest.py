@@ -13,7 +13,7 @@ from chargehand.simulator.errors import Disconnected
 from chargehand.simulator.jobs import Jobs
 from chargehand.testing import ManualClock
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 def url_of(system: CentralSystem) -> str:

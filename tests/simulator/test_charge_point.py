@@ -74,7 +74,7 @@ def test_calls_of_many_greenlets_wait_for_one_another(odd):
     gevent.idle()
     assert charge_point.record.calls("Heartbeat") == []
     go_on.set()
-    with gevent.Timeout(10):
+    with gevent.Timeout(60):
         assert all(greenlet.get() for greenlet in [first, *others])
     assert len(charge_point.record.calls("Heartbeat")) == 5
 
@@ -110,7 +110,7 @@ def test_whoever_waits_for_an_answer_hears_of_a_lost_connection(odd):
     charge_point.record.wait_for_call("DataTransfer")
     charge_point.faults.cut()
     for greenlet in (waiting, queued):
-        with gevent.Timeout(10), pytest.raises(Disconnected):
+        with gevent.Timeout(60), pytest.raises(Disconnected):
             greenlet.get()
 
 
@@ -191,7 +191,7 @@ def test_it_is_closed_while_it_dials(make, system):
     charge_point.connect()
     charge_point.faults.cut()
     charge_point.wait_offline()
-    with gevent.Timeout(10):
+    with gevent.Timeout(60):
         charge_point.close()
 
 

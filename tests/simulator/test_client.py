@@ -14,7 +14,7 @@ from chargehand.protocol.handshake import HandshakeError, accept_key
 from chargehand.protocol.websocket import Closed, Codec, Ping, Pong, Role
 from chargehand.simulator import Client, Disconnected, HandshakeRefused
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 class Peer:

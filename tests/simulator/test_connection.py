@@ -18,7 +18,7 @@ QUICK = Backoff(least_s=0.001, most_s=0.002)
 
 @pytest.fixture(autouse=True)
 def in_time():
-    with gevent.Timeout(10):
+    with gevent.Timeout(60):
         yield
 
 

@@ -51,16 +51,16 @@ def wire(conversation, taken):
     listening = gevent.spawn(conversation.listen, wire, taken.append)
     yield wire
     wire.coming.put(None)
-    listening.join(10)
+    listening.join(60)
     assert listening.successful()
 
 
 def answered(conversation, wire, answer):
     """Return the outcome of a Heartbeat with a given answer; `answer` gets its id."""
     sending = gevent.spawn(conversation.send, v16.Heartbeat())
-    call = wire.went.get(timeout=10)
+    call = wire.went.get(timeout=60)
     wire.coming.put(json.dumps(answer(call[1])).encode())
-    with gevent.Timeout(10):
+    with gevent.Timeout(60):
         return sending.get()
 
 
@@ -107,7 +107,7 @@ def test_a_call_error_of_an_unknown_kind_is_raised_as_it_came(conversation, wire
 )
 def test_a_command_that_breaks_the_rules_is_refused(conversation, wire, taken, call, code):
     wire.coming.put(call.encode())
-    assert wire.went.get(timeout=10)[:3] == [4, "7", code]
+    assert wire.went.get(timeout=60)[:3] == [4, "7", code]
     assert taken == []
 
 
@@ -121,7 +121,7 @@ def test_a_command_is_taken_and_answered_once(conversation, wire, taken):
     conversation.answer(first, {"status": "Accepted"})
     conversation.answer(first, {"status": "Accepted"})
     conversation.refuse(second, ErrorCode.GENERIC_ERROR, "no", {"a": 1})
-    assert [wire.went.get(timeout=10) for _ in range(2)] == [
+    assert [wire.went.get(timeout=60) for _ in range(2)] == [
         [3, "7", {"status": "Accepted"}],
         [4, "8", "GenericError", "no", {"a": 1}],
     ]
@@ -136,7 +136,7 @@ def test_an_answer_of_its_own_is_checked(conversation, wire, taken):
     with pytest.raises(InvalidPayload):
         conversation.answer(taken[0], {"status": "Perhaps"})
     conversation.answer(taken[0], {"status": "Rejected"})
-    assert wire.went.get(timeout=10) == [3, "7", {"status": "Rejected"}]
+    assert wire.went.get(timeout=60) == [3, "7", {"status": "Rejected"}]
 
 
 def test_an_answer_on_a_broken_wire_is_lost_without_a_word(conversation, wire, taken):

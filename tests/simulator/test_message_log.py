@@ -43,7 +43,7 @@ def test_waiting_finds_what_has_happened_and_what_will(record):
     gevent.idle()
     record.add(Kind.SENT, b'[2,"8","Heartbeat",{}]')
     record.add(Kind.SENT, CALL)
-    with gevent.Timeout(10):
+    with gevent.Timeout(60):
         assert waiting.get().number == 3
 
 
@@ -58,7 +58,7 @@ def test_a_record_of_nothing_counts_and_still_wakes():
     waiting = gevent.spawn(record.wait_for_answer, "7")
     gevent.idle()
     record.add(Kind.RECEIVED, b'[3,"7",{}]')
-    with gevent.Timeout(10):
+    with gevent.Timeout(60):
         assert waiting.get().number == 2
     assert (record.count, len(record)) == (2, 0)
 

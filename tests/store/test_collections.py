@@ -128,7 +128,7 @@ def test_settings_of_stations_are_found_again_when_a_store_is_opened_again(opene
     books.display_messages.put(message)
     books.network_profiles.put(network)
     books.profiles.put(limit)
-    books.profiles.put(other).wait(5.0)
+    books.profiles.put(other).wait(60)
     again = opened().collections
     assert again.monitors.of("CP1") == [monitor]
     assert again.display_messages.of("CP1") == [message]

@@ -22,12 +22,12 @@ def transaction(number, remote_id, **more):
 def begin(store, remote_id="tx-1", **more):
     number = store.allot_transaction_id(more.get("charge_point_id", "CP1"), None)
     made = transaction(number, remote_id, **more)
-    store.start_transaction(made).wait(10)
+    store.start_transaction(made).wait(60)
     return made
 
 
 def end(store, known):
-    store.stop_transaction(replace(known, stopped_at=AT, stop_received_at=AT, stop_reason="Local")).wait(10)
+    store.stop_transaction(replace(known, stopped_at=AT, stop_received_at=AT, stop_reason="Local")).wait(60)
 
 
 def test_a_transaction_is_found_by_the_name_of_its_charge_point(any_store):
@@ -64,7 +64,7 @@ def test_what_is_told_later_is_stored(is_open, any_store):
         "connector_id": 2, "evse_id": 2, "id_tag": "T1", "id_type": "eMAID", "verdict": "Blocked",
         "charging_state": "Charging", "started_at": AT - dt.timedelta(minutes=5), "flags": ("doubtful",),
     }  # fmt: skip
-    any_store.update_transaction(replace(any_store.transaction(known.id), **more)).wait(10)
+    any_store.update_transaction(replace(any_store.transaction(known.id), **more)).wait(60)
     found = any_store.remote_transaction("CP1", "tx-1")
     assert {name: getattr(found, name) for name in more} == more
     assert found.open is is_open
@@ -96,7 +96,7 @@ def test_a_message_is_stored_once_by_its_identity(any_store):
             charge_point_id="CP1", connector_id=0, transaction_id=known.id, received_at=AT, values=values,
             identity=identity, version="2.0.1",
         )  # fmt: skip
-        any_store.add_meter_reading(reading).wait(10)
+        any_store.add_meter_reading(reading).wait(60)
     assert [one.values for one in any_store.meter_readings(known.id)] == [b'{"a":1}', b'{"a":2}']
 
 

@@ -39,7 +39,7 @@ def test_a_part_is_stored_as_it_was_sent_and_once(any_store):
         part(2**70, request_id=2**65, cut=True, payload=b""),
     ]
     for one in [*parts, *parts]:
-        any_store.reports.add(one).wait(10)
+        any_store.reports.add(one).wait(60)
     assert list(any_store.reports.parts("CP1", parts[0].number)) == parts
     assert [bare(one) for one in any_store.reports.parts("CP1")] == [bare(one) for one in parts]
     assert list(any_store.reports.parts("CP2")) == []
@@ -49,13 +49,13 @@ def test_reports_are_forgotten_by_charge_point_and_number(any_store):
     for charge_point_id in ("CP1", "CP2"):
         for number in (1, 2, 3):
             any_store.reports.add(part(number=number, charge_point_id=charge_point_id))
-    any_store.reports.forget("CP1", [1, 3]).wait(10)
+    any_store.reports.forget("CP1", [1, 3]).wait(60)
     assert [one.number for one in any_store.reports.parts("CP1")] == [2]
     assert [one.number for one in any_store.reports.parts("CP2")] == [1, 2, 3]
 
 
 def test_a_report_is_there_after_a_restart(opened):
-    opened().reports.add(part()).wait(10)
+    opened().reports.add(part()).wait(60)
     assert list(opened().reports.parts("CP1", part().number)) == [part()]
 
 

@@ -33,7 +33,7 @@ def test_a_wait_for_a_receipt_lets_the_others_run():
     settle()
     order.append("the others")
     receipt.settle()
-    waiting.join(5)
+    waiting.join(60)
     assert order == ["the others", "durable"]
 
 

@@ -89,7 +89,7 @@ class SessionsHarness:
 
     def close(self):
         self.supervisor.ref.stop(block=False)
-        if not self.supervisor.join(5):
+        if not self.supervisor.join(60):
             self.supervisor.kill()
         self.supervisor.end()
         for cell in self.directory:

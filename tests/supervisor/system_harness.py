@@ -69,4 +69,4 @@ class SystemHarness:
         """Run a blocking function while the hub goes on, and return its value."""
         greenlet = gevent.spawn(coroutine)
         self.settle()
-        return greenlet.get(timeout=5)
+        return greenlet.get(timeout=60)

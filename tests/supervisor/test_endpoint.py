@@ -57,7 +57,7 @@ def test_it_binds_when_it_starts_and_tells_the_port(cell, log, ports):
 def test_it_closes_its_socket_however_it_ends(cell, log, how):
     cell.start()
     if how == "stop":
-        cell.ref.stop(timeout=5)
+        cell.ref.stop(timeout=60)
     elif how == "kill":
         cell.kill()
     else:

@@ -63,7 +63,7 @@ def test_the_ref_of_a_child_is_valid_over_its_restarts(tree):
     tree.start("a")
     ref = tree.child("a").cell.ref
     tree.end("a", "crash")
-    assert ref.ask("still there", timeout=5) == "still there"
+    assert ref.ask("still there", timeout=60) == "still there"
 
 
 def test_two_that_crash_at_once_are_both_started_again(tree):
@@ -190,7 +190,7 @@ def test_what_is_told_while_it_waits_is_handled_after_the_restart(tree):
     tree.end("a", "crash")
     future = tree.child("a").cell.ref.ask("waits", block=False)
     tree.clock.advance(1, settle)
-    assert future.get(timeout=5) == "waits"
+    assert future.get(timeout=60) == "waits"
 
 
 def test_a_stop_does_not_wait_for_a_backoff(tree):
@@ -198,7 +198,7 @@ def test_a_stop_does_not_wait_for_a_backoff(tree):
     tree.end("a", "crash")
     tree.end("a", "crash")
     tree.taken()
-    assert tree.root.ref.stop(timeout=5) is True
+    assert tree.root.ref.stop(timeout=60) is True
     assert tree.taken() == stops("b")
     tree.clock.advance(100, settle)
     assert tree.taken() == []

@@ -20,7 +20,7 @@ from .supervisor_harness import EAGER, SLOW, STARTS, STOPS, Child, starts, stops
 def test_children_start_from_left_to_right_and_stop_from_right_to_left(tree):
     tree.start("a", "b", "c")
     assert tree.taken() == starts("a", "b", "c")
-    assert tree.root.ref.stop(timeout=5) is True
+    assert tree.root.ref.stop(timeout=60) is True
     assert tree.taken() == stops("c", "b", "a")
     assert tree.exits[0].ending is Ending.NORMAL
 
@@ -38,7 +38,7 @@ def test_a_child_starts_when_the_on_start_of_the_one_before_it_has_returned(tree
     settle()
     assert tree.taken() == []
     release.set()
-    starting.join(5)
+    starting.join(60)
     assert tree.taken() == starts("slow", "b")
 
 
@@ -82,7 +82,7 @@ def test_a_child_that_does_not_stop_in_time_is_killed_and_others_keep_their_time
 
     tree.start("a", ChildSpec.of(Hanging, "h", tree.log, tree.faults, id="h", shutdown_s=0.01), "c")
     tree.taken()
-    assert tree.root.ref.stop(timeout=5) is True
+    assert tree.root.ref.stop(timeout=60) is True
     assert tree.taken() == stops("c", "a")
     until(lambda: tree.scheduler.runners == 0)
 
@@ -99,7 +99,7 @@ def test_a_child_whose_handler_swallows_its_kill_is_left_to_itself(tree, monkeyp
 
     tree.start("a", ChildSpec.of(Stubborn, "s", tree.log, tree.faults, id="s", shutdown_s=0.01))
     tree.tell("s", "block")
-    assert tree.root.ref.stop(timeout=5) is True
+    assert tree.root.ref.stop(timeout=60) is True
     assert tree.taken()[-1] == (STOPS, "a")
     block.set()
     until(lambda: tree.scheduler.runners == 0)
@@ -109,7 +109,7 @@ def test_a_child_is_asked_to_stop_behind_what_waits_in_its_inbox(tree):
     tree.start("a")
     cell = tree.child("a").cell
     future = cell.ref.ask("before the stop", block=False)
-    tree.root.ref.stop(timeout=5)
+    tree.root.ref.stop(timeout=60)
     assert future.get(timeout=0) == "before the stop"
     assert cell.phase is CellPhase.ENDED
 
@@ -219,7 +219,7 @@ def test_a_supervisor_that_is_killed_while_it_waits_for_a_child_to_stop_leaves_n
     stopping = tree.root.ref.stop(block=False)
     settle()
     tree.root.kill()
-    assert stopping.get(timeout=5) is True
+    assert stopping.get(timeout=60) is True
     assert [cell.phase for cell in cells] == [CellPhase.ENDED, CellPhase.ENDED]
     until(lambda: tree.scheduler.runners == 0)
 

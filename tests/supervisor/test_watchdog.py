@@ -61,7 +61,7 @@ def test_a_blocked_hub_is_reported_while_it_is_blocked_and_counted_afterwards(ho
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     lines = output.splitlines()
     report = next(i for i, line in enumerate(lines) if "the hub has been blocked for" in line)

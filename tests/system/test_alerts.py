@@ -14,7 +14,7 @@ def test_an_alert_is_an_event_a_warning_and_a_count_from_any_thread(caplog):
     facts = {"severity": 1, "source": "watchman", "subject": "Gate", "text": "open\x1b[31m"}
     with system_with(settings=Settings(port=0, supervision=QUICK)) as system:
         system.subscribe(AlertRaised, seen.append)
-        in_a_thread(lambda: system.raise_alert("CP1", **facts).wait(5.0))
+        in_a_thread(lambda: system.raise_alert("CP1", **facts).wait(60))
         system.raise_alert("CP1", severity=None, source="watchman", subject="Gate", data={"a": 1})
         until(lambda: len(seen) == 2)
         assert system.counters.counts["alert_raised"] == 2

@@ -104,7 +104,7 @@ def test_calls_of_one_charge_point_are_handled_in_order() -> None:
 
     with system_with(Orders.spec(name="Noted")) as system, connect(system) as charge_point:
         sent = [gevent.spawn(authorize, charge_point, str(number)) for number in range(20)]
-        gevent.joinall(sent, timeout=10)
+        gevent.joinall(sent, timeout=60)
         seen = plugin_of(system).seen
         assert seen == [(what, number) for _, number in seen[::2] for what in ("begins", "ends")]
         assert len(seen) == 40
@@ -116,9 +116,9 @@ def test_what_a_blocking_handler_calls_happens_in_the_hub() -> None:
             ticket = self.system.send(call.charge_point.id, v16.ClearCache(), timeout_s=5)
             self.seen.append(str(ticket.result().status))
             store = self.system.store
-            store.forget("CP9").wait(5)
+            store.forget("CP9").wait(60)
             self.seen += [len(self.system.charge_points()), store.registration("CP9")]
-            store.collections.tags.put(Tag(id_tag="T9")).wait(5)
+            store.collections.tags.put(Tag(id_tag="T9")).wait(60)
             self.seen.append(len(store.collections.tags))
             self.seen.append([tag.id_tag for tag in store.collections.tags])
             return call.once_stored(call.pass_on(), store.register("CP9", "Accepted"))
@@ -171,7 +171,7 @@ def test_at_the_deadline_the_fallback_answers_and_the_thread_is_counted() -> Non
 
     class Sticks(Noted):
         def answer_to(self, call: Call[v16.Authorize]) -> Any:
-            release.wait(10)
+            release.wait(60)
             try:
                 self.system.charge_points()
             except HandlerAbandoned as error:
@@ -199,7 +199,7 @@ def test_a_plugin_whose_threads_are_all_stuck_is_quarantined_and_comes_back() ->
     class Sticks(Noted):
         def answer_to(self, call: Call[v16.Authorize]) -> Any:
             if call.request.id_tag == "stick":
-                release.wait(30)
+                release.wait(60)
             return ACCEPTED
 
     supervision = SupervisionSettings(
@@ -215,7 +215,7 @@ def test_a_plugin_whose_threads_are_all_stuck_is_quarantined_and_comes_back() ->
         connect(system, "CP3") as third,
     ):
         stuck = [gevent.spawn(authorize, one, "stick") for one in (first, second, third)]
-        gevent.joinall(stuck, timeout=5)
+        gevent.joinall(stuck, timeout=60)
         assert all(isinstance(one.exception, CallFailed) for one in stuck)
         assert [row["plugin"] for row in system.quarantined()] == ["Noted"]
         with pytest.raises(CallFailed):

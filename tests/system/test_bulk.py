@@ -59,7 +59,7 @@ class Gate:
 
 def test_each_charge_point_has_one_result(system, fleet):
     bulk = system.send_many(NAMES, v16.ClearCache(), at_most_at_once=5)
-    assert bulk.wait(10)
+    assert bulk.wait(60)
     assert sorted(result.charge_point_id for result in bulk) == sorted(NAMES)
     assert [result.number for result in bulk] == list(range(1, 13))
     assert {type(result.response) for result in bulk} == {v16.ClearCacheResponse}
@@ -77,7 +77,7 @@ def test_no_more_than_so_many_are_under_way_at_once(system, fleet):
     until(lambda: gate.now == 3)
     assert (bulk.progress.open, bulk.progress.ended, bulk.done) == (3, 0, False)
     gate.open.set()
-    assert bulk.wait(10)
+    assert bulk.wait(60)
     assert (gate.most, len(gate.came)) == (3, 12)
 
 
@@ -90,7 +90,7 @@ def test_results_are_yielded_as_they_end(system, fleet):
     until(lambda: gate.now == 11)
     assert not waiting.ready()
     gate.open.set()
-    assert len(waiting.get(timeout=10)) == 11
+    assert len(waiting.get(timeout=60)) == 11
 
 
 def test_a_cancelled_one_sends_nothing_more_and_has_its_results_all_the_same(system, fleet):
@@ -100,7 +100,7 @@ def test_a_cancelled_one_sends_nothing_more_and_has_its_results_all_the_same(sys
     bulk.cancel()
     until(lambda: bulk.progress.ended == 10)
     gate.open.set()
-    assert bulk.wait(10)
+    assert bulk.wait(60)
     assert bulk.progress.states == {"cancelled": 10, "answered": 2}
     assert bulk.progress.cancelled
     assert len(gate.came) == 2
@@ -108,7 +108,7 @@ def test_a_cancelled_one_sends_nothing_more_and_has_its_results_all_the_same(sys
 
 def test_charge_points_that_are_away_are_results_at_once(system):
     bulk = system.send_many((f"away{number}" for number in range(500)), v16.ClearCache())
-    assert bulk.wait(10)
+    assert bulk.wait(60)
     assert (bulk.progress.total, bulk.progress.states) == (500, {"never_sent": 500})
     assert "not connected" in bulk.results(limit=1)[0].reason
 
@@ -117,21 +117,21 @@ def test_a_cancelled_one_reads_no_further_ids(system):
     bulk = system.send_many((f"away{number}" for number in itertools.count()), v16.ClearCache())
     until(lambda: bulk.progress.ended > 10)
     bulk.cancel()
-    assert bulk.wait(10)
+    assert bulk.wait(60)
     assert bulk.progress.total == bulk.progress.ended
 
 
 def test_an_id_that_is_given_twice_gets_the_command_once(system, fleet):
     for ids in (["CP1", "CP1", "CP2"], ("CP1", "CP1", "CP2"), iter(["CP1", "CP1", "CP2"])):
         bulk = system.send_many(ids, v16.ClearCache())
-        assert bulk.wait(10)
+        assert bulk.wait(60)
         assert [result.charge_point_id for result in bulk] == ["CP1", "CP2"]
         assert bulk.progress.total == 2
 
 
 def test_a_verb_is_put_into_the_version_of_each_charge_point(system, fleet):
     bulk = system.send_many(["CP1", "CP2"], verbs.Reset())
-    assert bulk.wait(10)
+    assert bulk.wait(60)
     assert (bulk.name, bulk.progress.ok) == ("reset", 2)
     assert {result.version for result in bulk} == {"1.6"}
 
@@ -140,7 +140,7 @@ def test_the_effect_is_waited_for_and_counted(system, fleet):
     for charge_point in fleet:
         charge_point.boot()
     bulk = system.send_many(["CP1", "CP2"], verbs.Trigger(message="Heartbeat"), until_effect=True)
-    assert bulk.wait(10)
+    assert bulk.wait(60)
     assert bulk.progress.effects == {"done": 2}
 
 
@@ -157,13 +157,13 @@ def test_what_waits_for_charge_points_that_are_away_holds_nobody_up(system, flee
     with connect(system, "away3"):
         until(lambda: bulk.progress.ended == 13)
     bulk.cancel()
-    assert bulk.wait(10)
+    assert bulk.wait(60)
     assert bulk.progress.states == {"answered": 13, "cancelled": 4}
 
 
 def test_nothing_waits_for_one_that_has_never_been_here(system):
     bulk = system.send_many(["stranger"], v16.ClearCache(), when_offline="queue")
-    assert bulk.wait(10)
+    assert bulk.wait(60)
     assert bulk.results()[0].reason == "stranger has never been here"
     assert system.charge_point("stranger") is None
 
@@ -173,7 +173,7 @@ def test_nothing_waits_for_one_that_has_never_been_here(system):
 
 def chosen(system, **wanted):
     bulk = system.send_many(ChargePointFilter(**wanted), v16.ClearCache())
-    assert bulk.wait(10)
+    assert bulk.wait(60)
     return sorted(result.charge_point_id for result in bulk)
 
 
@@ -205,7 +205,7 @@ def test_a_filter_that_cannot_be_applied_is_told_as_a_failure(system, monkeypatc
 
     monkeypatch.setattr(system.store, "registered_ids", broken)
     bulk = system.send_many(ChargePointFilter(connected=False), v16.ClearCache())
-    assert bulk.wait(10)
+    assert bulk.wait(60)
     assert (bulk.progress.total, bulk.progress.failure) == (None, "no store")
     assert list(bulk) == []
 
@@ -216,7 +216,7 @@ def test_a_filter_that_cannot_be_applied_is_told_as_a_failure(system, monkeypatc
 def test_only_so_many_results_are_kept_and_the_rest_is_counted():
     with system_with(settings=Settings(port=0, supervision=QUICK, bulk=BulkSettings(results=3))) as system:
         bulk = system.send_many([f"away{number}" for number in range(10)], v16.ClearCache())
-        assert bulk.wait(10)
+        assert bulk.wait(60)
         assert (bulk.progress.ended, bulk.progress.dropped) == (10, 7)
         assert [result.number for result in bulk] == [8, 9, 10]
         assert [result.number for result in bulk.results(after=8, limit=1)] == [9]
@@ -227,8 +227,8 @@ def test_the_oldest_ended_one_is_forgotten_and_one_too_many_is_refused():
     settings = Settings(port=0, supervision=QUICK, bulk=BulkSettings(kept=2))
     with system_with(settings=settings) as system:
         first, second = (system.send_many(["away"], v16.ClearCache()) for _ in range(2))
-        assert first.wait(10)
-        assert second.wait(10)
+        assert first.wait(60)
+        assert second.wait(60)
         system.store.register("away", "Accepted")
         for _ in range(2):
             system.send_many(["away"], v16.ClearCache(), when_offline="queue")
@@ -275,7 +275,7 @@ def test_a_system_that_does_not_run_takes_none(system):
 def test_a_native_thread_may_send_watch_and_wait(system, fleet):
     def use():
         bulk = system.send_many(NAMES, v16.ClearCache(), at_most_at_once=2)
-        return [result.ok for result in bulk], bulk.wait(10)
+        return [result.ok for result in bulk], bulk.wait(60)
 
     assert in_a_thread(use) == ([True] * 12, True)
 
@@ -286,7 +286,7 @@ def test_a_native_thread_may_cancel(system, fleet):
     until(lambda: gate.now == 1)
     in_a_thread(bulk.cancel)
     gate.open.set()
-    assert bulk.wait(10)
+    assert bulk.wait(60)
     assert bulk.progress.states[TicketState.CANCELLED] == 11
 
 
@@ -297,7 +297,7 @@ def test_a_stop_of_the_system_ends_it_and_wakes_who_waits(system, fleet):
     waiting = gevent.spawn(bulk.wait)
     gevent.sleep(0)
     system.stop()
-    assert waiting.get(timeout=10)
+    assert waiting.get(timeout=60)
     assert bulk.progress.states["outcome_unknown"] == 2
     assert bulk.done
 

@@ -39,7 +39,7 @@ def test_a_call_can_wait_for_a_charge_point(system):
     ticket = system.send("CP1", v16.ClearCache(), when_offline="queue")
     assert ticket.state is TicketState.QUEUED
     with connect(system):
-        assert ticket.result(timeout_s=5).status == "Accepted"
+        assert ticket.result(timeout_s=60).status == "Accepted"
 
 
 def test_a_request_that_breaks_its_contract_is_refused_with_all_its_violations(system):
@@ -80,7 +80,7 @@ def in_threads(count, function):
 def test_a_call_from_a_native_thread_is_answered(system):
     with connect(system):
         versions = in_threads(
-            8, lambda: system.send("CP1", v16.GetLocalListVersion(), timeout_s=5).result().list_version
+            8, lambda: system.send("CP1", v16.GetLocalListVersion(), timeout_s=60).result().list_version
         )
     assert versions == [0] * 8
 
@@ -88,7 +88,7 @@ def test_a_call_from_a_native_thread_is_answered(system):
 def test_a_call_from_a_native_thread_to_nobody_ends_too(system):
     def call():
         ticket = system.send("nobody", v16.ClearCache())
-        ticket.wait(5)
+        ticket.wait(60)
         return ticket.state.value
 
     assert in_threads(3, call) == ["never_sent"] * 3
@@ -99,7 +99,7 @@ def test_a_native_thread_can_cancel_a_call(system):
 
     def cancel():
         ticket.cancel()
-        return ticket.wait(5)
+        return ticket.wait(60)
 
     assert in_threads(1, cancel) == [True]
     assert ticket.state is TicketState.CANCELLED
@@ -126,7 +126,7 @@ def test_whoever_waits_for_a_ticket_when_the_system_stops_is_woken(system):
     waiting = gevent.spawn(ticket.wait)
     gevent.sleep(0)
     system.stop()
-    waiting.join(5)
+    waiting.join(60)
     assert waiting.value is True
 
 

@@ -97,7 +97,7 @@ class Systems:
             self.store.start_transaction(transaction(number))
             self.store.stop_transaction(
                 transaction(number, meter_stop=300, stopped_at=NOW, stop_received_at=NOW)
-            ).wait(10)
+            ).wait(60)
 
     @property
     def numbers(self):
@@ -270,7 +270,7 @@ def test_a_correction_has_the_transaction_as_it_is_with_its_energy(systems):
     system = systems.start()
     system.subscribe(TransactionCorrected, heard.append, durable="export")
     systems.lives(1)
-    systems.store.amend_transaction(1, note="a note").wait(10)
+    systems.store.amend_transaction(1, note="a note").wait(60)
     until(lambda: heard)
     (event,) = heard
     assert event.transaction.note == "a note"

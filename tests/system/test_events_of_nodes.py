@@ -65,7 +65,7 @@ class Nodes:
         start = msgspec.structs.replace(transaction(number, charge_point_id), start_received_at=now)
         store.start_transaction(start)
         stop = msgspec.structs.replace(start, meter_stop=300, stopped_at=now, stop_received_at=now)
-        store.stop_transaction(stop).wait(30)
+        store.stop_transaction(stop).wait(60)
 
     @property
     def numbers(self):
@@ -291,7 +291,7 @@ def test_an_event_that_only_a_newer_node_knows_is_left_for_that_as_a_dead_letter
     log = nodes.stores["a"].event_log
     log._take()
     data = '{"type":"Foreseen","charge_point_id":"CP1","of":{"a":1}}'
-    log.appended(log._writer.append(Kind.LOG, log._row("CP1", "Foreseen", None, data))).wait(30)
+    log.appended(log._writer.append(Kind.LOG, log._row("CP1", "Foreseen", None, data))).wait(60)
     nodes.lives("a", 2)
     nodes.stop("a")
     until(lambda: len(nodes.taken) == 4)

@@ -269,9 +269,9 @@ def test_a_system_that_stops_ends_it(system, tags, charge_point):
 
     charge_point.answers["SendLocalList"] = wait
     update = gevent.spawn(system.push_local_list, "CP1")
-    assert asked.wait(20)
+    assert asked.wait(60)
     system.stop()
-    assert not update.get(timeout=20).in_step
+    assert not update.get(timeout=60).in_step
     free.set()
 
 
@@ -328,7 +328,7 @@ def test_a_differential_of_the_verb_that_is_declined_is_followed_by_one_full(
     tags("T2")
     assert system.sync_local_list("CP1").result().status == "Failed"
     until(lambda: len(sent) == 3)
-    assert system.send("CP1", v16.ClearCache()).wait(5.0)
+    assert system.send("CP1", v16.ClearCache()).wait(60)
     assert [kind for kind, *_ in sent] == ["Full", "Differential", "Full"]
 
 

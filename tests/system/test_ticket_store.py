@@ -132,7 +132,7 @@ def test_a_stop_ends_what_waits_without_a_lie_and_the_next_start_sends_it():
         again = system.ticket(waiting.id)
         assert again.state is TicketState.QUEUED
         with connect(system):
-            assert again.result(timeout_s=5).status == "Accepted"
+            assert again.result(timeout_s=60).status == "Accepted"
         until(lambda: len(store.collections.tickets) == 0)
 
 
@@ -156,7 +156,7 @@ def test_a_call_goes_on_the_wire_when_the_store_knows_that_it_does():
         assert asked.state is TicketState.QUEUED
         assert [record.state for record in store.collections.tickets] == ["sent"]
         store.work()
-        assert asked.result(timeout_s=5).status == "Accepted"
+        assert asked.result(timeout_s=60).status == "Accepted"
         assert charge_point.online
         until(lambda: len(store.collections.tickets) == 0)
 
@@ -174,7 +174,7 @@ def test_a_store_that_fails_holds_no_call_up():
     store = StubStore()
     with system_on(store) as system, connect(system):
         store.fail()
-        assert system.send("CP1", v16.ClearCache()).result(timeout_s=5).status == "Accepted"
+        assert system.send("CP1", v16.ClearCache()).result(timeout_s=60).status == "Accepted"
         store.work()
 
 

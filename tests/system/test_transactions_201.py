@@ -97,7 +97,7 @@ def test_events_that_a_plugin_fails_at_are_stored_and_handled_later_in_order(fai
         assert ask(client, "BootNotification", BOOT)[2]["status"] == "Accepted"
         for one in EVENTS:
             assert ask(client, "TransactionEvent", one)[0] == 3
-        until(lambda: not store.spooled(), "the spool is empty", timeout_s=20.0)
+        until(lambda: not store.spooled(), "the spool is empty", timeout_s=60)
         (known,) = until(lambda: [one for one in store.transactions() if not one.open], "it has ended")
         assert (known.remote_id, known.id_tag, known.evse_id) == ("tx-1", "T1", 2)
         assert system.assessment.assessed(known).energy_wh == 500

@@ -224,7 +224,7 @@ def test_a_password_is_neither_stored_nor_shown(system, connect):
 
 def test_a_command_of_the_host_fills_the_device_model_too(system, connect):
     connect()
-    system.get_configuration("CP1", ["ConnectionTimeOut"], timeout_s=5).result()
+    system.get_configuration("CP1", ["ConnectionTimeOut"], timeout_s=60).result()
     until(lambda: stored(system).get(TIMEOUT) == "60", "it is stored")
 
 
@@ -233,7 +233,7 @@ def test_names_with_dots_are_found_among_the_stored_ones(system, connect):
     name = VariableName("Maker.Part", "Some.Value")
     system.store.variables.put(
         "CP1", [ToldVariable(name=name, value="1", has_value=True)], NOW, limit=100
-    ).wait(5)
+    ).wait(60)
     seen = []
 
     def get(request):

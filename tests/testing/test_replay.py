@@ -28,7 +28,7 @@ def record() -> list[str]:
         with ChargePoint(url, "CP1") as charge_point:
             charge_point.send(v16.Authorize(id_tag="T1"))
             charge_point.send(v16.Heartbeat())
-            system.send("CP1", v16.GetConfiguration(key=("HeartbeatInterval",))).result(5)
+            system.send("CP1", v16.GetConfiguration(key=("HeartbeatInterval",))).result(60)
         text = system.recording("CP1")
     assert text is not None
     return text.splitlines()

@@ -16,7 +16,7 @@ from chargehand.protocol.websocket import Codec, Role
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # the example of RFC 6455, section 1.3,
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # and its one right answer
-TIMEOUT_S = 5.0
+TIMEOUT_S = 60.0
 
 
 def text_frame(text: bytes) -> bytes:

@@ -240,7 +240,7 @@ def test_a_peer_that_sends_on_after_a_fault_reads_the_close_frame_and_no_reset(p
     sender = gevent.spawn(go_on)
     (closed,) = peer.reads_to_the_end()
     assert closed.code == 1003
-    sender.get(timeout=5.0)
+    sender.get(timeout=60)
     until(peer.is_over)
     assert peer.receiver.ends == [(1003, "binary message")]
 

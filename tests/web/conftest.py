@@ -19,7 +19,7 @@ from ..hub import until
 from .described import DescribedClient
 
 TOKEN = "the token of these tests"
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 Behaviour = Callable[[str, Any], list[Any] | None]
 

@@ -14,7 +14,7 @@ NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 def _applied(system):
     for identity in ("CP2", "CP1"):
         record = Applicant(charge_point_id=identity, first_seen_at=NOW, last_seen_at=NOW, peer="192.0.2.1:7")
-        system.store.collections.applicants.put(record).wait(5)
+        system.store.collections.applicants.put(record).wait(60)
 
 
 def ids(client, **query):

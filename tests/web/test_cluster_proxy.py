@@ -42,7 +42,7 @@ def ask(system, method, path, body=None, token="secret", accept="*/*"):
     """Make a request in a native thread of its own: the server is in this hub."""
 
     def run():
-        connection = http.client.HTTPConnection("127.0.0.1", system.http_port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", system.http_port, timeout=60)
         headers = {"Authorization": f"Bearer {token}", "Accept": accept}
         connection.request(method, f"/api/v1/{path}", body and json.dumps(body), headers)
         reply = connection.getresponse()
@@ -171,7 +171,7 @@ def test_health_says_when_a_node_has_lost_its_lease(nodes):
     a.cluster.coordinator.cut()
 
     def health():
-        connection = http.client.HTTPConnection("127.0.0.1", a.http_port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", a.http_port, timeout=60)
         connection.request("GET", "/healthz")
         told = json.loads(connection.getresponse().read())
         connection.close()
@@ -221,7 +221,7 @@ def test_an_answer_says_for_whom_it_speaks(nodes):
 
 
 def head(system, path):
-    connection = http.client.HTTPConnection("127.0.0.1", system.http_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", system.http_port, timeout=60)
     connection.request("GET", path)
     answer = connection.getresponse()
     answer.read()

@@ -40,7 +40,7 @@ def charge_point(system):
 def stream(system, query="", after=""):
     """Open a stream, and return a reader of it."""
     last = f"Last-Event-ID: {after}\r\n" if after else ""
-    with gevent_socket.create_connection(("127.0.0.1", system.http_port), timeout=10) as sock:
+    with gevent_socket.create_connection(("127.0.0.1", system.http_port), timeout=60) as sock:
         sock.sendall(f"GET /api/v1/events{query} HTTP/1.1\r\nHost: localhost\r\n{last}\r\n".encode())
         with sock.makefile("rb") as reader:
             yield reader
@@ -59,7 +59,7 @@ def test_a_stream_ends_with_its_token(closed_system):
         name="maria", scope="read", digest=token_digest("a token"), created_at=dt.datetime.now(dt.UTC)
     )
     closed_system.store.collections.api_tokens.put(token).wait()
-    with gevent_socket.create_connection(("127.0.0.1", closed_system.http_port), timeout=10) as sock:
+    with gevent_socket.create_connection(("127.0.0.1", closed_system.http_port), timeout=60) as sock:
         sock.sendall(b"GET /api/v1/events HTTP/1.0\r\nAuthorization: Bearer a token\r\n\r\n")
         with sock.makefile("rb") as reader:
             read_to(reader, b": the events")
@@ -69,14 +69,14 @@ def test_a_stream_ends_with_its_token(closed_system):
 
 def test_a_stream_of_the_page_ends_with_its_login(closed_system):
     body = b'{"token":"the token of the server"}'
-    with gevent_socket.create_connection(("127.0.0.1", closed_system.http_port), timeout=10) as sock:
+    with gevent_socket.create_connection(("127.0.0.1", closed_system.http_port), timeout=60) as sock:
         sock.sendall(
             b"POST /api/v1/login HTTP/1.0\r\nX-Chargehand-Page: 1\r\nContent-Length: %d\r\n\r\n%b"
             % (len(body), body)
         )
         with sock.makefile("rb") as reader:
             cookie = read_to(reader, b"set-cookie").partition(": ")[2].partition(";")[0]
-    with gevent_socket.create_connection(("127.0.0.1", closed_system.http_port), timeout=10) as sock:
+    with gevent_socket.create_connection(("127.0.0.1", closed_system.http_port), timeout=60) as sock:
         sock.sendall(b"GET /api/v1/events HTTP/1.0\r\nCookie: %b\r\n\r\n" % cookie.encode())
         with sock.makefile("rb") as reader:
             read_to(reader, b": the events")
@@ -156,7 +156,7 @@ def test_open_streams_end_with_the_system(tmp_path):
         reader = manager.__enter__()
         read_to(reader, b": the events")
         rest = gevent.spawn(reader.read)
-    rest.get(timeout=5)
+    rest.get(timeout=60)
     manager.__exit__(None, None, None)
 
 

@@ -42,7 +42,7 @@ def events(reader):
 @pytest.fixture
 def reader(system, charge_point):
     until(lambda: system.charge_point("CP1") is not None)
-    with gevent_socket.create_connection(("127.0.0.1", system.http_port), timeout=30) as sock:
+    with gevent_socket.create_connection(("127.0.0.1", system.http_port), timeout=60) as sock:
         sock.sendall(b"GET /api/v1/charge-points/CP1/frames HTTP/1.1\r\nHost: localhost\r\n\r\n")
         with sock.makefile("rb") as stream:
             while not stream.readline().startswith(b": the frames"):

@@ -109,7 +109,7 @@ def test_a_second_one_on_its_way_is_409_and_the_end_of_the_server_ends_the_first
     wait_until(lambda: cp.calls, "the list is on its way")
     assert post(client).json["title"] == "On its way"
     stop.begin()
-    assert first.get(timeout=10).status_code == 503
+    assert first.get(timeout=60).status_code == 503
     assert post(client).status_code == 503
 
 

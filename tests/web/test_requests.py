@@ -42,7 +42,7 @@ def test_a_segment_that_is_not_utf_8_matches_nothing():
 def waiter(stop, event):
     try:
         with stop.interrupts():
-            return event.wait(10)
+            return event.wait(60)
     except Stopping:
         return "stopping"
 
@@ -52,7 +52,7 @@ def test_whoever_waits_is_interrupted():
     waiting = [gevent.spawn(waiter, stop, event) for _ in range(3)]
     gevent.idle()
     stop.begin()
-    assert [one.get(timeout=5) for one in waiting] == ["stopping"] * 3
+    assert [one.get(timeout=60) for one in waiting] == ["stopping"] * 3
 
 
 def test_what_came_at_the_same_moment_counts():
@@ -61,7 +61,7 @@ def test_what_came_at_the_same_moment_counts():
     gevent.idle()
     event.set()
     stop.begin()
-    assert waiting.get(timeout=5) is True
+    assert waiting.get(timeout=60) is True
 
 
 def test_whoever_has_gone_on_is_left_alone():
@@ -69,7 +69,7 @@ def test_whoever_has_gone_on_is_left_alone():
 
     def goes_on():
         waiter(stop, event)
-        return later.wait(10)
+        return later.wait(60)
 
     going = gevent.spawn(goes_on)
     gevent.idle()
@@ -78,7 +78,7 @@ def test_whoever_has_gone_on_is_left_alone():
     stop.begin()
     gevent.idle()
     later.set()
-    assert going.get(timeout=5) is True
+    assert going.get(timeout=60) is True
 
 
 def test_after_the_end_nobody_waits_any_more():

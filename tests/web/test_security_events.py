@@ -13,7 +13,7 @@ def told(system, number, charge_point_id="CP1"):
     at = NOW + dt.timedelta(seconds=number)
     system.store.add_event(
         Event(charge_point_id=charge_point_id, kind="security", received_at=at, data=data)
-    ).wait(5)
+    ).wait(60)
 
 
 def listed(client, **query):

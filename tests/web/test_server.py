@@ -36,7 +36,7 @@ def system(settings):
 
 def raw(system):
     """Plain socket to the API."""
-    made = gevent_socket.create_connection(("127.0.0.1", system.http_port), timeout=10)
+    made = gevent_socket.create_connection(("127.0.0.1", system.http_port), timeout=60)
     return contextlib.closing(made)
 
 
@@ -258,7 +258,7 @@ def test_a_command_under_way_is_answered_503_by_a_stop(system, charge_point, wai
         status, headers, body = answer(sock)
         assert (status, headers["Connection"], body["state"]) == (503, "close", "sent")
         assert rest(sock) == b""
-        stopping.get(timeout=10)
+        stopping.get(timeout=60)
 
 
 def test_a_client_that_does_not_finish_its_request_is_cut_off_by_a_stop(settings):

@@ -76,7 +76,7 @@ def dead_events(system):
     """The numbers of two events that a consumer could not take."""
     for model in ("one", "two"):
         event = Booted(at=NOW, charge_point_id="CP1", id=f"a:{model}", model=model, data={})
-        system.store.event_log.set_aside("export", event, "planted").wait(10)
+        system.store.event_log.set_aside("export", event, "planted").wait(60)
     return [letter.number for letter in system.store.event_log.dead_letters()]
 
 

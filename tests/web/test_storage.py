@@ -61,7 +61,7 @@ def test_while_one_is_made_another_is_409(client, system, monkeypatch, wait_unti
 
     def slow(path):
         begun.set()
-        go_on.wait(10)
+        go_on.wait(60)
         backup(path)
 
     monkeypatch.setattr(system.store, "backup", slow)
@@ -69,7 +69,7 @@ def test_while_one_is_made_another_is_409(client, system, monkeypatch, wait_unti
     wait_until(begun.is_set, "the first is being made")
     assert client.simulate_post(PATH).status == falcon.HTTP_409
     go_on.set()
-    assert first.get(timeout=10).status == falcon.HTTP_200
+    assert first.get(timeout=60).status == falcon.HTTP_200
     assert client.simulate_post(PATH).status == falcon.HTTP_200
 
 
@@ -114,7 +114,7 @@ def test_it_is_given_up_when_the_endpoint_stops(client, system, stop, monkeypatc
     asking = gevent.spawn(client.simulate_post, PATH)
     wait_until(begun.is_set, "it is being made")
     stop.begin()
-    assert asking.get(timeout=10).status == falcon.HTTP_503
+    assert asking.get(timeout=60).status == falcon.HTTP_503
 
 
 def test_a_receiver_that_goes_away_in_the_middle_leaves_nothing_open(tmp_path):

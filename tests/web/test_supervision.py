@@ -193,7 +193,7 @@ def test_whoever_waits_for_a_start_is_answered_when_the_endpoint_stops(
     waiting = gevent.spawn(client.simulate_post, "/api/v1/plugins/FaultyPlugin/release")
     wait_until(lambda: rows()["FaultyPlugin"]["state"] == "starting", "it starts")
     stop.begin()
-    assert waiting.get(timeout=5).status == falcon.HTTP_503
+    assert waiting.get(timeout=60).status == falcon.HTTP_503
     monkeypatch.setattr(FaultyPlugin, "slow", False)
 
 

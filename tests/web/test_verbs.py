@@ -153,7 +153,7 @@ def test_the_effect_of_a_verb_is_waited_for(client, cp, wait_until):
     wait_until(lambda: cp.calls, "the command has arrived")
     wait_until(lambda: not client.simulate_get("/api/v1/charge-points/CP1").json["open_tickets"], "answered")
     cp.send(2, "1", "BootNotification", {"chargePointVendor": "Acme", "chargePointModel": "Wallbox"})
-    reply = waiting.get(timeout=5)
+    reply = waiting.get(timeout=60)
     assert (reply.status, reply.json["effect"]) == (falcon.HTTP_200, "done")
 
 
@@ -221,7 +221,7 @@ def test_a_limit_that_the_charge_point_cannot_take_is_422(client, charge_point):
 @pytest.fixture
 def transaction(system, cp):
     record = msgspec.structs.replace(transactions.transaction(4711), connector_id=2)
-    system.store.start_transaction(record).wait(5)
+    system.store.start_transaction(record).wait(60)
     return record.id
 
 

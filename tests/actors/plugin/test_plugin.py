@@ -158,7 +158,7 @@ def test_a_spec_says_how_to_make_the_plugin_again_and_again():
 def test_a_plugin_of_no_system_cannot_call():
     ref = Tags.start()
     with pytest.raises(RuntimeError, match="was not started by a system"):
-        ref.proxy().system.get(timeout=5)
+        ref.proxy().system.get(timeout=60)
     ref.stop()
 
 

@@ -311,5 +311,5 @@ def test_a_redelivery_actor_that_is_restarted_goes_on_with_unfinished_messages(s
 
 
 def test_a_message_of_nobodys_is_left_to_pykka(spool_harness):
-    assert spool_harness.cell.ref.ask("nonsense", timeout=5) is None
+    assert spool_harness.cell.ref.ask("nonsense", timeout=60) is None
     assert spool_harness.exits == []

@@ -165,7 +165,7 @@ def test_a_restart_is_a_fresh_actor_under_the_same_ref(cell_harness):
     cell.start()
     assert cell.actor is not first
     assert cell.ref is ref
-    assert ref.ask("a", timeout=5) == "a"
+    assert ref.ask("a", timeout=60) == "a"
     assert cell_harness.log.count("init") == 2
 
 
@@ -190,7 +190,7 @@ def test_an_ask_that_waits_over_a_restart_is_answered_by_the_next_actor(cell_har
     assert not future.done()
     assert cell.ref.is_alive()
     cell.start()
-    assert future.get(timeout=5) == "a"
+    assert future.get(timeout=60) == "a"
 
 
 def test_a_proxy_stays_valid_over_a_restart(cell_harness):
@@ -203,7 +203,7 @@ def test_a_proxy_stays_valid_over_a_restart(cell_harness):
     cell.tell(ValueError("crash"))
     until(lambda: cell_harness.exits)
     cell.start()
-    assert proxy.count().get(timeout=5) == 2
+    assert proxy.count().get(timeout=60) == 2
 
 
 def test_an_actor_without_a_watcher_ends_its_cell(cell_harness):

@@ -98,20 +98,20 @@ def others():
     own = RaisingActor.start()
     yield [*host, own]
     for ref in (*host, own):
-        assert ref.stop(timeout=5)
+        assert ref.stop(timeout=60)
 
 
 @pytest.mark.parametrize("escaping", ESCAPING, ids=NAMES)
 def test_an_escape_from_an_asked_message_goes_to_the_asker_and_touches_nobody_else(escaping, others):
     ref = RaisingActor.start()
     with pytest.raises((pykka.Timeout, ActorKilled)):
-        ref.ask(escaping, timeout=5)
-    assert [other.ask("there", timeout=5) for other in others] == ["there"] * 3
+        ref.ask(escaping, timeout=60)
+    assert [other.ask("there", timeout=60) for other in others] == ["there"] * 3
     if isinstance(escaping, HandlerKilled):
         until(lambda: not ref.is_alive())  # for this is how the runtime itself ends an actor
     else:
-        assert ref.ask("alive", timeout=5) == "alive"
-        assert ref.stop(timeout=5)
+        assert ref.ask("alive", timeout=60) == "alive"
+        assert ref.stop(timeout=60)
 
 
 @pytest.mark.parametrize("escaping", ESCAPING, ids=NAMES)
@@ -120,7 +120,7 @@ def test_what_escapes_from_a_told_message_kills_that_actor_alone(escaping, other
     ref.tell(escaping)
     until(lambda: not ref.is_alive())
     assert "on_failure" in caplog.text
-    assert [other.ask("there", timeout=5) for other in others] == ["there"] * 3
+    assert [other.ask("there", timeout=60) for other in others] == ["there"] * 3
 
 
 @pytest.mark.parametrize("escaping", ESCAPING, ids=NAMES)
@@ -129,9 +129,9 @@ def test_what_escapes_from_a_hook_ends_that_actor_alone(escaping, hook, others):
     kind = type("Hooked", (RaisingActor,), {hook: lambda self: raising(escaping)})
     ref = kind.start()
     if hook == "on_stop":
-        assert ref.stop(timeout=5) is True
+        assert ref.stop(timeout=60) is True
     until(lambda: not ref.is_alive())
-    assert [other.ask("there", timeout=5) for other in others] == ["there"] * 3
+    assert [other.ask("there", timeout=60) for other in others] == ["there"] * 3
 
 
 def test_what_escapes_from_on_failure_changes_nothing(others):
@@ -139,7 +139,7 @@ def test_what_escapes_from_on_failure_changes_nothing(others):
     ref = kind.start()
     ref.tell(ValueError("a"))
     until(lambda: not ref.is_alive())
-    assert [other.ask("there", timeout=5) for other in others] == ["there"] * 3
+    assert [other.ask("there", timeout=60) for other in others] == ["there"] * 3
 
 
 def test_what_escapes_from_a_constructor_is_raised_by_start_as_an_exception():
@@ -154,6 +154,6 @@ def test_a_ctrl_c_in_a_handler_reaches_the_main_greenlet_and_costs_one_message()
     with pytest.raises(KeyboardInterrupt):
         settle()
     with pytest.raises(ActorKilled):
-        future.get(timeout=5)
-    assert ref.ask("alive", timeout=5) == "alive"
-    ref.stop(timeout=5)
+        future.get(timeout=60)
+    assert ref.ask("alive", timeout=60) == "alive"
+    ref.stop(timeout=60)

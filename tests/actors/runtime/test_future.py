@@ -10,7 +10,7 @@ from chargehand.actors.runtime.future import Future
 
 from ...hub import settle
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 60.0
 
 
 @pytest.fixture(params=[pykka.ThreadingFuture, Future], ids=["threads", "gevent"])

@@ -23,7 +23,7 @@ def test_an_idle_actor_that_is_killed_is_gone_at_once(cell_harness):
     assert cell_harness.exits[0].ending is Ending.KILLED
     assert cell_harness.log == ["init", "on_start", "on_killed"]
     cell.start()
-    assert cell.ref.ask("a", timeout=5) == "a"
+    assert cell.ref.ask("a", timeout=60) == "a"
 
 
 def test_an_idle_actor_that_is_killed_leaves_no_zombie_and_no_hanging_ask(cell_harness):
@@ -31,9 +31,9 @@ def test_an_idle_actor_that_is_killed_leaves_no_zombie_and_no_hanging_ask(cell_h
     future = cell.ref.ask("a", block=False)
     cell.kill()
     with pytest.raises(pykka.ActorDeadError):
-        future.get(timeout=5)
+        future.get(timeout=60)
     with pytest.raises(pykka.ActorDeadError):
-        cell.ref.ask("b", timeout=5)
+        cell.ref.ask("b", timeout=60)
     assert not cell.ref.is_alive()
 
 
@@ -44,12 +44,12 @@ def test_a_blocked_handler_that_is_killed_ends_its_ask_and_its_actor(cell_harnes
     settle()
     cell.kill()
     with pytest.raises(ActorKilled):
-        asked.get(timeout=5)
+        asked.get(timeout=60)
     assert last_ending(cell_harness) is Ending.KILLED
     assert cell_harness.log == ["init", "on_start", "blocked", ("on_failure", ActorKilled)]
     assert not waiting.done()
     cell.start()
-    assert waiting.get(timeout=5) == "waiting"
+    assert waiting.get(timeout=60) == "waiting"
 
 
 def test_a_blocked_handler_of_a_cell_that_has_ended_is_interrupted_too(cell_harness):
@@ -59,7 +59,7 @@ def test_a_blocked_handler_of_a_cell_that_has_ended_is_interrupted_too(cell_harn
     cell.kill()
     cell.end()
     with pytest.raises(ActorKilled):
-        asked.get(timeout=5)
+        asked.get(timeout=60)
     until(lambda: cell_harness.scheduler.runners == 0)
     assert "unblocked" not in cell_harness.log
 
@@ -181,11 +181,11 @@ def test_an_actor_that_cannot_be_killed_is_abandoned_and_the_cell_goes_on(cell_h
     with pytest.raises(pykka.ActorDeadError):
         asked.get(timeout=0)  # nobody hangs because of it
     cell.start()
-    assert waiting.get(timeout=5) == "waiting"
+    assert waiting.get(timeout=60) == "waiting"
     block.set()
     settle()
     assert cell_harness.log[-1] == "ended at last"
-    assert cell.ref.ask("still there", timeout=5) == "still there"
+    assert cell.ref.ask("still there", timeout=60) == "still there"
     assert len(cell_harness.exits) == 1
     assert capfd.readouterr().err == ""
 
@@ -212,4 +212,4 @@ def test_an_abandoned_on_start_changes_nothing_when_it_returns(cell_harness):
     block.set()
     settle()
     assert cell.phase is CellPhase.RUNNING
-    assert cell.ref.ask("a", timeout=5) == "a"
+    assert cell.ref.ask("a", timeout=60) == "a"

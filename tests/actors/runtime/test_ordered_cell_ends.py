@@ -26,7 +26,7 @@ def test_a_stop_waits_for_the_handlers_that_have_begun_and_for_what_came_before_
     assert begun(log) == ["a1", "b1"]
     assert not stopped.done()
     block.set()
-    assert stopped.get(timeout=5) is True
+    assert stopped.get(timeout=60) is True
     assert log[-2:] == ["-a2", "on_stop"]
     assert cell.depth == 1  # what came behind the stop waits for the next actor
 
@@ -61,7 +61,7 @@ def test_an_on_stop_that_hangs_can_be_killed_and_ends_the_actor_once(make, exits
     stopped = cell.ref.stop(block=False)
     settle()
     cell.kill()
-    assert stopped.get(timeout=5) is True
+    assert stopped.get(timeout=60) is True
     settle()
     assert [exit_.ending for exit_ in exits] == [Ending.KILLED]
     assert cell.scheduler.runners == 0
@@ -69,7 +69,7 @@ def test_an_on_stop_that_hangs_can_be_killed_and_ends_the_actor_once(make, exits
 
 def test_a_stop_of_an_idle_one_is_a_normal_end(make, exits, log):
     cell = make()
-    assert cell.ref.stop(timeout=5) is True
+    assert cell.ref.stop(timeout=60) is True
     assert exits[0].ending is Ending.NORMAL
     assert log == ["on_stop"]
 
@@ -210,7 +210,7 @@ def test_asks_in_handlers_that_are_killed_end(make):
     settle()
     cell.kill()
     with pytest.raises(ValueError, match="after the kill"):
-        asked.get(timeout=5)
+        asked.get(timeout=60)
 
 
 def test_a_kill_while_it_starts_is_a_kill_of_the_start(log, exits):

@@ -5,7 +5,7 @@ import pytest
 
 from ...hub import until
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 60.0
 
 
 @pykka.traversable

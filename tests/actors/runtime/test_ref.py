@@ -67,7 +67,7 @@ def test_what_is_sent_before_the_first_start_waits(cell):
     settle()
     assert not future.done()
     cell.start()
-    assert future.get(timeout=5) == "early"
+    assert future.get(timeout=60) == "early"
 
 
 def test_it_is_alive_while_its_actor_waits_for_a_restart(cell):
@@ -91,7 +91,7 @@ def test_a_stop_during_a_wait_for_a_restart_ends_the_next_actor(cell):
     settle()
     stopped = cell.ref.stop(block=False)
     cell.start()
-    assert stopped.get(timeout=5) is True
+    assert stopped.get(timeout=60) is True
 
 
 def test_actors_of_one_class_have_urns_of_their_own():

@@ -21,7 +21,7 @@ def in_thread(function):
     """Run a function in a native thread, and let the hub run until it has ended."""
     thread = threading.Thread(target=function)
     thread.start()
-    until(lambda: not thread.is_alive(), timeout_s=20)
+    until(lambda: not thread.is_alive(), timeout_s=60)
     thread.join()
 
 
@@ -47,7 +47,7 @@ def test_of_many_threads_at_once_nothing_is_lost_and_nothing_comes_twice(inlet):
     ]
     for thread in threads:
         thread.start()
-    until(lambda: len(called) == 4000, timeout_s=20)
+    until(lambda: len(called) == 4000, timeout_s=60)
     for thread in threads:
         thread.join()
     assert len(set(called)) == 4000
@@ -57,7 +57,7 @@ def test_it_wakes_a_hub_that_waits_for_nothing_else(inlet):
     woken = gevent.event.Event()
     thread = threading.Thread(target=lambda: inlet.put(lambda _: woken.set(), None))
     thread.start()
-    assert woken.wait(10)
+    assert woken.wait(60)
     thread.join()
 
 

@@ -347,7 +347,7 @@ def test_one_that_comes_back_after_its_session_ended_is_a_new_one(stage):
 def test_a_session_is_an_actor_that_can_be_asked_to_stop(stage):
     stage.connect("CP1")
     cell = stage.cells["CP1"]
-    assert cell.ref.stop(timeout=5) is True
+    assert cell.ref.stop(timeout=60) is True
 
 
 def test_frames_wait_in_the_inbox_and_nothing_is_lost_when_many_come_at_once(stage, log):

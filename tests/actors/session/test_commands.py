@@ -362,5 +362,5 @@ def test_whoever_waits_in_a_greenlet_is_woken(stage, charge_point):
     waiting = gevent.spawn(ticket.result)
     stage.settle()
     charge_point.answer(charge_point.take()[0], VERSION)
-    waiting.join(5)
+    waiting.join(60)
     assert waiting.value.list_version == 3

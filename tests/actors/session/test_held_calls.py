@@ -74,7 +74,7 @@ def test_a_handler_that_commands_its_own_charge_point_is_answered_past_held_call
     versions = []
 
     def ask():
-        versions.append(stage.send("CP1", v16.GetLocalListVersion()).result(timeout_s=5).list_version)
+        versions.append(stage.send("CP1", v16.GetLocalListVersion()).result(timeout_s=60).list_version)
         return TIME_ANSWER
 
     way[0] = ask

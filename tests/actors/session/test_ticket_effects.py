@@ -97,12 +97,12 @@ def test_a_ticket_without_an_effect_never_gets_one():
 def test_whoever_waits_is_woken_by_the_effect_and_not_by_the_answer(native):
     ticket = make()
     woken = []
-    waiter = threading.Thread(target=lambda: woken.append(ticket.wait(10))) if native else None
+    waiter = threading.Thread(target=lambda: woken.append(ticket.wait(60))) if native else None
     if waiter is not None:
         waiter.start()
         until(lambda: ticket._waiters)
     else:
-        gevent.spawn(lambda: woken.append(ticket.wait(10)))
+        gevent.spawn(lambda: woken.append(ticket.wait(60)))
     settle()
     ticket.response = v16.ResetResponse(status="Accepted")
     ticket.end(TicketState.ANSWERED, 2.0)

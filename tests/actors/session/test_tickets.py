@@ -171,7 +171,7 @@ def test_a_waiting_greenlet_lets_the_others_run():
     settle()
     assert not any(one.ready() for one in waiting)
     answered(ticket)
-    gevent.joinall(waiting, timeout=5, raise_error=True)
+    gevent.joinall(waiting, timeout=60, raise_error=True)
     assert [one.value for one in waiting] == [RESPONSE, RESPONSE]
 
 
@@ -197,7 +197,7 @@ def test_greenlets_and_native_threads_wait_for_the_same_ticket():
     greenlets = [gevent.spawn(ticket.result) for _ in range(3)]
     until(lambda: len(ticket._waiters) == 6)
     answered(ticket)
-    gevent.joinall(greenlets, timeout=5, raise_error=True)
+    gevent.joinall(greenlets, timeout=60, raise_error=True)
     assert [result() for result in results] == [RESPONSE] * 3
 
 
@@ -216,7 +216,7 @@ def test_a_greenlet_of_another_hub_waits_without_stopping_its_hub():
         turns = []
         other = gevent.spawn(lambda: [turns.append(gevent.sleep(0)) for _ in range(3)])
         waited = ticket.wait(0.05)
-        other.join(5)
+        other.join(60)
         gevent.get_hub().destroy(destroy_loop=True)
         return waited, len(turns)
 

@@ -46,20 +46,20 @@ def charge_point(node):
 
 def test_a_call_is_answered(client, charge_point):
     assert charge_point.online
-    assert client.send("CP1", v16.ClearCache()).result(timeout_s=5).status == "Accepted"
+    assert client.send("CP1", v16.ClearCache()).result(timeout_s=60).status == "Accepted"
     assert client._tickets == {}
 
 
 def test_one_that_nobody_holds_is_never_sent(client):
     with pytest.raises(NeverSent):
-        client.send("CP9", v16.ClearCache()).result(timeout_s=5)
+        client.send("CP9", v16.ClearCache()).result(timeout_s=60)
 
 
 def test_any_native_thread_may_call_and_wait(client, charge_point):
     answers = []
 
     def work():
-        answers.append(client.send("CP1", v16.ClearCache()).result(timeout_s=5).status)
+        answers.append(client.send("CP1", v16.ClearCache()).result(timeout_s=60).status)
 
     thread = threading.Thread(target=work)
     thread.start()

@@ -76,7 +76,7 @@ def test_a_message_too_long_is_refused_after_those_before_it_though_nothing_foll
     hello = msgspec.msgpack.encode(Hello("a"))
     far.sendall(frame(hello, FRAME_BYTES) + (FRAME_BYTES + 1).to_bytes(4))
     assert pipe.receive() == Hello("a")
-    with gevent.Timeout(5.0), pytest.raises(PipeError, match="bytes"):
+    with gevent.Timeout(60), pytest.raises(PipeError, match="bytes"):
         pipe.receive()
 
 
@@ -90,7 +90,7 @@ def test_it_says_that_it_is_full_and_when_it_is_drained(ends):
     settle()
     assert not drained.ready()
     reader = gevent.spawn(lambda: all(far.recv(1_000_000) for _ in iter(int, 1)))
-    drained.join(5.0)
+    drained.join(60)
     assert drained.ready()
     pipe.flush(5.0)
     assert pipe._waiting_bytes == 0

@@ -216,7 +216,7 @@ def test_a_transaction_message_that_comes_again_is_answered_the_same_by_the_node
 
 def test_a_full_stream_is_not_filled_further(build):
     harness = build(stream_limit=1)
-    harness.remote._streams.link.wait(5.0)
+    harness.remote._streams.link.wait(60)
     harness.remote._streams.link.ask(
         "SET", Keys(harness.prefix).alive("default"), "somebody"
     )  # who reads nothing
@@ -528,7 +528,7 @@ def test_events_on_their_way_come_again_when_redis_has_lost_them(build, own_redi
         until(lambda: not harness.remote._deliveries)
         server.start()
         plugin = harness.work(Watcher, group="watchers")
-        until(lambda: "TransactionStarted" in names_of(plugin), timeout_s=10.0)
+        until(lambda: "TransactionStarted" in names_of(plugin), timeout_s=60)
 
 
 # What it claims

@@ -27,7 +27,7 @@ from ...hub import until
 def link(redis_server):
     link = Link(Address(redis_server.url), "test")
     link.start()
-    assert link.wait(5.0)
+    assert link.wait(60)
     link.ask("FLUSHALL")
     yield link
     link.stop()

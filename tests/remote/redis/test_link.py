@@ -35,7 +35,7 @@ def start_link():
 
 def test_what_many_greenlets_send_is_answered_in_order(redis_server, start_link):
     link = start_link(redis_server.url)
-    assert link.wait(5.0)
+    assert link.wait(60)
     assert link.connected
     greenlets = [gevent.spawn(link.ask, "ECHO", f"é{number}") for number in range(2000)]
     gevent.joinall(greenlets)
@@ -46,7 +46,7 @@ def test_what_many_greenlets_send_is_answered_in_order(redis_server, start_link)
 
 def test_a_wrong_command_is_refused_and_hurts_no_other(redis_server, start_link):
     link = start_link(redis_server.url)
-    link.wait(5.0)
+    link.wait(60)
     results = [link.send("PING"), link.send("NONSENSE"), link.send("PING")]
     gevent.wait(results)
     assert [one.successful() for one in results] == [True, False, True]
@@ -58,11 +58,11 @@ def test_everything_fails_at_once_while_redis_is_away_and_it_comes_back_by_itsel
     server = own_redis()
     seen = []
     link = start_link(server.url, up=lambda: seen.append("up"), down=seen.append)
-    assert link.wait(5.0)
+    assert link.wait(60)
     blocked = gevent.spawn(link.ask, "BLPOP", "nothing", 0)
     settle()
     server.kill()
-    blocked.join(5.0)
+    blocked.join(60)
     assert isinstance(blocked.exception, RedisAway)
     assert not link.connected
     asked_at = time.monotonic()
@@ -73,7 +73,7 @@ def test_everything_fails_at_once_while_redis_is_away_and_it_comes_back_by_itsel
     assert not link.wait(0.01)
     assert len(link._waiting) == len(link._out) == 0
     server.start()
-    assert link.wait(5.0)
+    assert link.wait(60)
     assert link.ask("PING") == b"PONG"
     assert [what if what == "up" else "down" for what in seen] == ["up", "down", "up"]
     assert server.url in seen[1]
@@ -84,7 +84,7 @@ def test_before_the_start_and_after_the_stop_everything_fails(redis_server, star
     assert isinstance(link.send("PING").exception, RedisAway)
     link.stop()
     link = start_link(redis_server.url)
-    link.wait(5.0)
+    link.wait(60)
     link.start()
     result = link.send("BLPOP", "nothing", 0)
     link.stop()
@@ -97,7 +97,7 @@ def test_no_more_than_the_limit_wait_for_their_answers(own_redis, start_link, mo
     monkeypatch.setattr(module, "OUTSTANDING_LIMIT", 10)
     server = own_redis()
     link = start_link(server.url)
-    link.wait(5.0)
+    link.wait(60)
     server.pause()
     results = [link.send("PING") for _ in range(12)]
     assert [one.ready() for one in results] == [False] * 10 + [True] * 2
@@ -114,7 +114,7 @@ def test_a_silent_redis_is_found_within_its_time_counted_from_the_question(
     monkeypatch.setattr(module, "PATIENCE_MIN_S", 0.05)
     server = own_redis()
     link = start_link(server.url)
-    link.wait(5.0)
+    link.wait(60)
     idle_until = time.monotonic() + 0.8
     until(lambda: time.monotonic() > idle_until)  # the reader has waited for most of its time already
     server.pause()
@@ -125,7 +125,7 @@ def test_a_silent_redis_is_found_within_its_time_counted_from_the_question(
     assert "no answer within" in str(result.exception)
     assert time.monotonic() - asked_at > 0.95  # not from when the reader began to wait
     server.resume()
-    assert link.wait(5.0)
+    assert link.wait(60)
     assert link.ask("PING") == b"PONG"
 
 
@@ -133,7 +133,7 @@ def test_an_idle_link_stays(redis_server, start_link, monkeypatch):
     monkeypatch.setattr(module, "REPLY_S", 0.1)
     seen = []
     link = start_link(redis_server.url, up=lambda: seen.append("up"), down=seen.append)
-    link.wait(5.0)
+    link.wait(60)
     idle_until = time.monotonic() + 0.5
     until(lambda: time.monotonic() > idle_until)
     assert link.ask("PING") == b"PONG"
@@ -143,7 +143,7 @@ def test_an_idle_link_stays(redis_server, start_link, monkeypatch):
 def test_a_link_whose_commands_block_waits_for_them(redis_server, start_link, monkeypatch):
     monkeypatch.setattr(module, "REPLY_S", 0.2)
     link = start_link(redis_server.url, blocks_s=0.6)
-    link.wait(5.0)
+    link.wait(60)
     assert link.ask("BLPOP", "nothing", 0.5) is None
 
 
@@ -151,13 +151,13 @@ def test_a_server_that_takes_nothing_in_is_left(own_redis, start_link, monkeypat
     monkeypatch.setattr(module, "REPLY_S", 0.5)
     server = own_redis()
     link = start_link(server.url)
-    link.wait(5.0)
+    link.wait(60)
     server.pause()
     results = [link.send("ECHO", bytes(1_000_000)) for _ in range(20)]
     gevent.wait(results, timeout=5.0)
     assert all(isinstance(one.exception, RedisAway) for one in results)
     server.resume()
-    assert link.wait(5.0)
+    assert link.wait(60)
 
 
 @pytest.mark.parametrize("nonsense", [b"+OK\r\n" * 9, b"HTTP/1.1 400\r\n\r\n", b"$-7\r\n", b"\x00" * 50])
@@ -184,25 +184,25 @@ def test_answers_that_nobody_asked_for_end_the_connection_but_not_the_link(redis
     proxy = Proxy(redis_server.port)
     proxy.start()
     link = start_link(proxy.url)
-    assert link.wait(5.0)
+    assert link.wait(60)
     for sock in list(proxy._open):
         if sock.getsockname()[1] == proxy.port:
             sock.sendall(b"+UNASKED\r\n")
     until(lambda: not link.connected)
-    assert link.wait(5.0)
+    assert link.wait(60)
     assert link.ask("PING") == b"PONG"
     proxy.stop()
 
 
 def test_an_answer_that_cannot_be_read_ends_the_connection_but_not_the_link(redis_server, start_link):
     link = start_link(redis_server.url)
-    assert link.wait(5.0)
+    assert link.wait(60)
     answer = link.ask("ECHO", "no number")
     with pytest.raises(RedisAway, match="cannot be read"), link.reading():
         int(answer)
     until(lambda: not link.connected)
     assert "cannot be read" in link.why
-    assert link.wait(5.0)
+    assert link.wait(60)
     with link.reading():
         assert link.ask("PING").decode() == "PONG"
 
@@ -212,13 +212,13 @@ def test_an_answer_without_an_end_fills_no_memory(redis_server, start_link, monk
     proxy = Proxy(redis_server.port)
     proxy.start()
     link = start_link(proxy.url)
-    assert link.wait(5.0)
+    assert link.wait(60)
     (there,) = [sock for sock in proxy._open if sock.getsockname()[1] == proxy.port]
     there.sendall(b"$500000000\r\n")
     sender = gevent.spawn(there.sendall, bytes(64 * module.LONG_BYTES))
     until(lambda: not link.connected)
     assert "bytes" in link.why
-    assert link.wait(5.0)
+    assert link.wait(60)
     sender.kill()
     proxy.stop()
 
@@ -252,7 +252,7 @@ def test_a_callback_that_raises_does_not_end_the_link(redis_server, start_link):
 
     link = start_link(redis_server.url, up=up)
     until(lambda: len(times) == 2)
-    assert link.wait(5.0)
+    assert link.wait(60)
     assert link.ask("PING") == b"PONG"
 
 
@@ -260,7 +260,7 @@ def test_a_replica_is_left_when_it_refuses_to_write(own_redis, start_link):
     server = own_redis()
     seen = []
     link = start_link(server.url, down=seen.append)
-    link.wait(5.0)
+    link.wait(60)
     link.ask("REPLICAOF", "127.0.0.1", "1")
     with pytest.raises(RedisCommandRefused, match="READONLY"):
         link.ask("SET", "a", "b")
@@ -287,7 +287,7 @@ def tick():
 ticking = gevent.spawn(tick)
 link = Link(Address(sys.argv[1]), "host")
 link.start()
-assert link.wait(5.0)
+assert link.wait(60)
 before = len(ticks)
 assert link.ask("BLPOP", "nothing", 0.3) is None
 assert len(ticks) - before > 50, "the hub stood still"

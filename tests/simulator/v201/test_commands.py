@@ -205,7 +205,7 @@ def test_with_the_cable_in_first_a_remote_start_is_an_update(system, make, offic
     with make(variables={"TxCtrlr.TxStartPoint": "EVConnected"}) as station:
         station.plug_in()
         start = v201.RequestStartTransaction(id_token=TOKEN, remote_start_id=6)
-        answer = system.send("CP1", start, timeout_s=10).result()
+        answer = system.send("CP1", start, timeout_s=60).result()
         assert answer.transaction_id == station.evses[1].transaction.id
         event = until(lambda: next((e for e in office.events if e.trigger_reason == "RemoteStart"), None))
         assert (event.event_type, event.transaction_info.remote_start_id) == ("Updated", 6)
@@ -214,7 +214,7 @@ def test_with_the_cable_in_first_a_remote_start_is_an_update(system, make, offic
 def test_a_remote_start_without_a_vehicle_waits_for_one(system, make, until):
     with make(auto_plug=False) as station:
         start = v201.RequestStartTransaction(id_token=TOKEN, remote_start_id=6, evse_id=1)
-        assert system.send("CP1", start, timeout_s=10).result().status == "Accepted"
+        assert system.send("CP1", start, timeout_s=60).result().status == "Accepted"
         until(lambda: station.evses[1].presented)
         station.plug_in()
         assert station.evses[1].transaction.remote_start_id == 6
@@ -309,7 +309,7 @@ def test_a_reservation_that_is_over_or_lost_is_reported(system, make, office, cl
         for number, evse in ((1, 1), (2, 2)):
             expiry = now + dt.timedelta(seconds=100 * number)
             reserve = v201.ReserveNow(id=number, expiry_date_time=expiry, id_token=OTHER, evse_id=evse)
-            assert system.send("CP1", reserve, timeout_s=10).result().status == "Accepted"
+            assert system.send("CP1", reserve, timeout_s=60).result().status == "Accepted"
         clock.advance(101)
         until(lambda: office.of(v201.ReservationStatusUpdate))
         station.break_down(2)

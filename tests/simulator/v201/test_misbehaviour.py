@@ -18,7 +18,7 @@ def events_of(make, office):
     def events_of(*misbehaviour, readings=3):
         with make(misbehaviour=misbehaviour) as station:
             station.charge("T1", readings=readings)
-            station.backlog.empty.wait(10)
+            station.backlog.empty.wait(60)
         return office.events
 
     return events_of
@@ -48,7 +48,7 @@ def test_offline_the_end_comes_before_the_start(make, office):
     station.charge("T1")
     station.connect()
     station.boot()
-    station.backlog.empty.wait(10)
+    station.backlog.empty.wait(60)
     assert [one.event_type for one in office.events[:2]] == [Event.ENDED, Event.STARTED]
 
 
@@ -127,7 +127,7 @@ def numbers_of(system, make, office, until):
         variables = {"DeviceDataCtrlr.ItemsPerMessage[GetReport]": "10"}
         with make(misbehaviour=misbehaviour, variables=variables) as station:
             request = v201.GetBaseReport(request_id=7, report_base="ConfigurationInventory")
-            system.send(station.identity, request, until_effect=True, timeout_s=10).result()
+            system.send(station.identity, request, until_effect=True, timeout_s=60).result()
             total = len(station.model.base_report("ConfigurationInventory"))
             lost = Misbehaviour.REPORT_PART_LOST in misbehaviour
             until(lambda: len(office.of(v201.NotifyReport)) >= -(-total // 10) - lost)

@@ -70,7 +70,7 @@ def test_events_of_an_offline_station_wait_and_are_marked(booted, office):
     booted.stop()
     assert len(booted.backlog) == 4
     booted.connect()
-    booted.backlog.empty.wait(10)
+    booted.backlog.empty.wait(60)
     assert [one.offline for one in office.events] == [True] * 4
     assert [one.seq_no for one in office.events] == [0, 1, 2, 3]
 
