@@ -640,6 +640,7 @@ class LoadManagement(Plugin):
                 self._send(member, site.settings, member.target, now)
             elif member.target > known:
                 raised.append(member)
+        raised = self._may_be_raised(site, raised, now)
         # Whatever is on its way may still be refused: only what is free by now is given.
         reserved = site.reserved() if raised else {}
         for member in sorted(raised, key=lambda one: (one.accepted or 0, one.id)):
@@ -651,13 +652,25 @@ class LoadManagement(Plugin):
             least = _tenths(site.settings.least_a)
             amount = min(member.target, member.possible + max(free, 0))
             worth = amount - member.possible >= NOTHING or (amount >= least > member.possible)
-            if amount < member.target and amount < least:
+            if not member.confirmed or (amount < member.target and amount < least):
                 worth = False
             if worth or not member.confirmed:
                 before = member.possible
                 self._send(member, site.settings, amount if worth else before, now)
                 for one in uses:
                     reserved[one] = reserved.get(one, 0) + uses[one] * (member.possible - before)
+
+    @staticmethod
+    def _may_be_raised(site: _Shared, raised: list[_Member], now: dt.datetime) -> list[_Member]:
+        """Return those that may be raised, or asked to confirm: no one is raised before all have confirmed.
+
+        An earlier process may have sent what nobody has stored.
+        """
+        for one in site.members.values():
+            refused = one.refused_until is not None and now < one.refused_until
+            if not one.confirmed and not one.silent and not refused:
+                return [member for member in raised if not member.confirmed]
+        return raised
 
     def _send(self, member: _Member, own: Site, tenths: int, now: dt.datetime) -> None:
         try:
