@@ -326,7 +326,7 @@ def test_without_a_quarantine_time_only_a_command_releases_it(plan, store):
     ) as system_harness:
         fleet = {name: system_harness.connect(name) for name in NAMES}
         quarantine(system_harness, plan, fleet)
-        system_harness.advance(100_000)
+        system_harness.advance(10_000)
         assert system_harness.system.quarantined() != []
         assert system_harness.live(lambda: system_harness.system.release("FailingPlugin")) is True
         assert authorize(fleet["CP1"]) == ACCEPTED
