@@ -82,8 +82,8 @@ class Upkeep:
         except ExportsInUse as error:
             logger.info("%s: %s", name, error)
         except (ChargehandError, OSError) as error:
-            self._counters.count(f"{name}_failed", "")
+            self._counters.count("retention_failed" if name == "retention" else "backup_failed", "")
             logger.error("%s failed, and is tried again: %s", name, error)  # noqa: TRY400 - a full disk needs none
         except Exception:
-            self._counters.count(f"{name}_failed", "")
+            self._counters.count("retention_failed" if name == "retention" else "backup_failed", "")
             logger.exception("%s failed, and is tried again", name)
