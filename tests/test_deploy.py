@@ -160,8 +160,10 @@ def test_a_unit_runs_a_command_that_notifies(path):
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
 def test_systemd_finds_no_fault_in_a_unit_and_little_exposure(path, tmp_path):
     unit = tmp_path / path.name.replace("@", "@shop:Tariffs")
-    # The program has to exist on the machine that looks.
-    unit.write_text(path.read_text().replace("/opt/chargehand/bin/chargehand", sys.executable))
+    # The program has to exist on the machine that looks, at a path without a blank.
+    program = tmp_path / "program"
+    program.symlink_to(sys.executable)
+    unit.write_text(path.read_text().replace("/opt/chargehand/bin/chargehand", str(program)))
     verified = analyze("verify", "--man=no", "--recursive-errors=no", str(unit))
     assert [line for line in verified.stderr.splitlines() if unit.name in line] == []
     exposed = analyze("security", "--offline=true", "--no-pager", "--threshold=20", str(unit))

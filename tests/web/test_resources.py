@@ -149,6 +149,7 @@ def test_transactions_are_listed_the_newest_first_and_narrowed_by_the_query(clie
         "orphaned": False,
         "closed_by": "",
         "note": "",
+        "readings_deleted": False,
         "started_text": "",
         "other_stops": [],
         "version": "1.6",
