@@ -198,18 +198,35 @@ class Assessment:
                     break
                 readings = self._readings(one)
                 counts[one.id] = len(readings)
-                derived = self._derive(one, readings)
-                found[one.id] = _with(one, derived), derived
+                found[one.id] = self._unless_deleted(one, self._derive(one, readings))
                 if budget is not None:
                     budget.left -= 1 + len(readings)
             changed = [
-                one for one in pending if one.id in counts and not one.open and found[one.id][0] != one
+                one
+                for one in pending
+                if one.id in counts and found[one.id][0].assessed and found[one.id][0] != one
+                if not found[one.id][0].readings_deleted
             ]
             for one in changed:
                 self._keep(found[one.id][0])
-            # A reading that came while the others were read has made nothing void: there was nothing yet.
+            # A reading that came while the others were read has made nothing void: there was nothing yet. One that
+            # was deleted meanwhile is seen here, too.
             pending = [one for one in changed if len(self._readings(one)) != counts[one.id]]
         return list(found.values())
+
+    def _unless_deleted(self, transaction: Transaction, derived: Energy) -> tuple[Transaction, Energy]:
+        """Return a transaction with what was derived of it, or as it is stored if its readings may have been gone.
+
+        Readings go behind the mark of their transaction: one that has no mark yet had all of them when they were read.
+        """
+        if transaction.open:  # when it was read: none of its readings is old enough
+            return _with(transaction, derived), derived
+        now = self._store.transaction(transaction.id)
+        if now is None:
+            return transaction, _stored(transaction)
+        if now.readings_deleted:
+            return now, _stored(now)
+        return _with(transaction, derived), derived
 
     def _keep(self, known: Transaction) -> None:
         self._store.assess_transaction(

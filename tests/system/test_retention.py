@@ -7,7 +7,14 @@ import json
 
 import pytest
 
-from chargehand import BackOfficeSettings, Event, MeterReading, RetentionSettings, Transaction
+from chargehand import (
+    BackOfficeSettings,
+    Event,
+    MeterReading,
+    RetentionSettings,
+    Transaction,
+    TransactionFilter,
+)
 from chargehand.actors.runtime import threads
 from chargehand.protocol.versions import VERSIONS
 from chargehand.store.postgres import PostgresStore
@@ -247,3 +254,71 @@ def test_many_rows_of_several_days_go_in_small_steps(store, retention, tmp_path)
     assert one.run().deleted == {"status": 600}
     assert store.events() == []
     assert sum(len(rows_of(tmp_path, name)) for name in names(tmp_path)) == 600
+
+
+def started_without_a_meter(store, number):
+    """Start a transaction whose energy only its readings tell, and end it."""
+    given = {
+        "id": number, "charge_point_id": "CP1", "connector_id": 1, "id_tag": "T1", "meter_start": None,
+        "started_at": OLD, "start_received_at": OLD,
+    }  # fmt: skip
+    store.start_transaction(Transaction(**given)).wait(LIMIT_S)
+    for minutes in range(0, 60, 10):
+        read(store, number, minutes, 1000 + minutes * 60)
+    stop(store, number, meter_stop=None)
+
+
+def deleted_partly(store, assessment, number):
+    """Store the energy of a transaction, and delete the first half of its readings, as a pass does."""
+    assert assessment.assessed(store.transaction(number)).energy_wh == 3000
+    table = store.retention
+    rows = [(one.number, one.at) for one in table.aged("readings", at(0, NOW).isoformat(), (0,), 100)]
+    table.freeze([number])
+    table.drop("readings", rows[:3]).wait(LIMIT_S)
+    assert len(store.meter_readings(number)) == 3
+
+
+def test_readings_deleted_after_their_transaction_was_read_change_no_energy(store, assessment):
+    started_without_a_meter(store, 1)
+    read_before = store.transaction(1)
+    deleted_partly(store, assessment, 1)
+    known, derived = assessment.known(read_before)
+    assert (known.energy_wh, known.energy_source, known.readings_deleted) == (3000, "register_readings", True)
+    assert derived.energy_wh == 3000
+    assert store.transaction(1).energy_wh == 3000
+
+
+def test_a_list_has_the_energy_of_readings_deleted_while_it_is_made(store, assessment, monkeypatch):
+    started_without_a_meter(store, 1)
+    found = store.transactions()
+    deleted_partly(store, assessment, 1)
+    monkeypatch.setattr(store, "transactions", lambda *_, **__: found)
+    (listed,) = assessment.transactions(TransactionFilter(charge_point_id="CP1"))
+    assert (listed.energy_wh, listed.readings_deleted) == (3000, True)
+
+
+def test_readings_deleted_between_two_looks_change_no_energy(store, assessment, monkeypatch):
+    started_without_a_meter(store, 1)
+    read_before, readings, looks = store.transaction(1), store.meter_readings, []
+
+    def looked(*arguments, **options):
+        found = readings(*arguments, **options)
+        if not looks:
+            looks.append(found)
+            deleted_partly(store, assessment, 1)  # behind this look, and before the next one
+        return found
+
+    monkeypatch.setattr(store, "meter_readings", looked)
+    assert assessment.known(read_before)[0].energy_wh == 3000
+    assert store.transaction(1).energy_wh == 3000
+
+
+def test_a_transaction_deleted_after_it_was_read_has_no_energy(store, assessment, retention):
+    started_without_a_meter(store, 1)
+    read_before = store.transaction(1)
+    while store.event_log.prune(keep=0, since=NOW + dt.timedelta(days=3650)):
+        pass
+    retention(readings_days=10, transactions_days=10).run()
+    assert store.transaction(1) is None
+    known, derived = assessment.known(read_before)
+    assert (known.energy_wh, derived.energy_wh, known.assessed) == (None, None, False)
