@@ -1,15 +1,20 @@
 """`make month`: a simulated month of a fleet at two nodes, Redis and PostgreSQL, with faults, kills and backups.
 
     python bench/month.py [--stations 300] [--days 30] [--speed 5000] [--profile home] [--share 0.2] [--seed 1]
-        [--config FILE] [--disturb 6]
+        [--config FILE] [--disturb 6] [--rest 240]
 
 Simulated time goes as fast as `--speed`, and as the machine holds. In the first half of it a node is killed, both are
 upgraded one after the other to a version to come (`future_version`), Redis is killed, PostgreSQL restarted, and a node
-killed again; backups (pg_dump) are made all the time, and readings and events are exported and deleted after three
-minutes. Settings of FILE are added to those of the nodes. In the end the energy of every session, by the meter of its
-charge point, must be in the store to the Wh, unless its charge point tells another one.
-Memory and open files of the nodes are sampled; their growth per hour of real time is that of the second half, when
-nothing is killed. The exit status is 1 if a session is lost, or has another energy.
+killed again; backups (pg_dump) are made all the time, transactions are listed at both nodes, and readings and events
+are exported and deleted after three minutes. Settings of FILE are added to those of the nodes.
+
+In the end the energy of every session, by the meter of its charge point, must be that of the store to the Wh, unless
+its charge point tells another one: in the list of one node, in the view of each transaction at the other one, and in
+the column of the table. That is looked at while retention goes on, and again when it has deleted all readings, for
+which it has `--rest` seconds. The exit status is 1 if a session is lost, is stored twice, or has another energy.
+
+Memory and open files of the nodes are sampled. Their growth per hour of real time is a median of slopes (`slope`) over
+the second half of the simulated time, when nothing is killed, without the first five minutes of a process.
 """
 
 import contextlib
@@ -19,11 +24,11 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from statistics import linear_regression
+from statistics import median
 from typing import Any
 
 import click
@@ -58,8 +63,11 @@ status_days = 0.00209
 events_days = 0.00209
 """
 SAMPLE_S = 5.0
+WARM_UP_S = 300.0
+LEAST_SAMPLES = 24
 AWAY_S = 2.0
 BACKUP_S, PRUNE_S, PASS_S = 60.0, 20.0, 600.0
+LOOK_S, LOOK_WAIT_S = 10.0, 60.0
 PAGE, SPOOLED = 1000, 10_000
 SETTLED_S = 180.0
 MIB = 1 << 20
@@ -70,6 +78,16 @@ STEP, STEP_S = 0.03, 10.0
 FAULTS_SHOWN = 20
 
 
+def slope(samples: Sequence[tuple[float, float]]) -> float:
+    """Return the growth of a value per unit of time: the median of the slopes between samples half of them apart.
+
+    A step, a peak or a trough changes it less than a straight line through all samples.
+    """
+    apart = len(samples) // 2
+    pairs = zip(samples, samples[apart:], strict=False)
+    return median((after - before) / (later - sooner) for (sooner, before), (later, after) in pairs)
+
+
 @dataclass
 class Life:
     """Samples of one process of a node: seconds since the run began, resident MiB, open files."""
@@ -78,13 +96,17 @@ class Life:
     pid: int
     samples: list[tuple[float, float, int]] = field(default_factory=list)
 
-    def growth(self, since: float) -> tuple[float, float] | None:
-        """Return MiB and open files per hour from a time on; None for too few samples."""
-        late = [one for one in self.samples if one[0] >= since]
-        if len(late) < 10:
+    def growth(self, since: float) -> tuple[float, float, float] | None:
+        """Return MiB and open files per hour from a time on, and the minutes looked at; None for too few samples."""
+        begins = max(since, self.samples[0][0] + WARM_UP_S)
+        late = [(at / 3600, memory, files) for at, memory, files in self.samples if at >= begins]
+        if len(late) < LEAST_SAMPLES:
             return None
-        times = [one[0] / 3600 for one in late]
-        return tuple(linear_regression(times, [float(one[place]) for one in late]).slope for place in (1, 2))  # type: ignore[return-value]
+        return (
+            slope([(at, memory) for at, memory, _ in late]),
+            slope([(at, files) for at, _, files in late]),
+            (late[-1][0] - late[0][0]) * 60,
+        )
 
 
 class Watcher:
@@ -94,10 +116,12 @@ class Watcher:
         self.lives: dict[int, Life] = {}
         self._deployment = deployment
         self._begun = time.monotonic()
+        self.over = float("inf")
+        """Time at which the fleet is done: what comes then is no load."""
 
     def run(self) -> None:
-        """Sample until killed."""
-        while True:
+        """Sample until killed, or the fleet is done."""
+        while self.now < self.over:
             for node in self._deployment.nodes:
                 with contextlib.suppress(OSError, AttributeError):
                     self._sample(node.name, node.pid)
@@ -167,6 +191,22 @@ class Pruning:
             self.deleted.update(answer.get("deleted", {}))
 
 
+@dataclass
+class Looks:
+    """Lists of the newest transactions, at one node after the other: each derives what was not derived yet."""
+
+    deployment: Deployment
+    made: int = 0
+
+    def run(self) -> None:
+        """Look until killed; a node may be away."""
+        while True:
+            gevent.sleep(LOOK_S)
+            with contextlib.suppress(OSError, ValueError):
+                get(self.deployment, f"transactions?limit={PAGE}", node=self.made % 2, wait_s=LOOK_WAIT_S)
+            self.made += 1
+
+
 def disturbances(
     deployment: Deployment, database: PostgresProcess
 ) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -217,17 +257,18 @@ def share(fleet: Fleet) -> float:
 # -- What is in the store ------------------------------------------------------------------------------
 
 
-def get(deployment: Deployment, path: str) -> Any:
-    """GET from the HTTP API of node 1."""
+def get(deployment: Deployment, path: str, *, node: int = 0, wait_s: float = SETTLED_S * 2) -> Any:
+    """GET from the HTTP API of a node."""
     request = urllib.request.Request(
-        f"http://127.0.0.1:{deployment.http[0]}/api/v1/{path}", headers={"Authorization": f"Bearer {TOKEN}"}
+        f"http://127.0.0.1:{deployment.http[node]}/api/v1/{path}",
+        headers={"Authorization": f"Bearer {TOKEN}"},
     )
-    with urllib.request.urlopen(request, timeout=SETTLED_S * 2) as answer:
+    with urllib.request.urlopen(request, timeout=wait_s) as answer:
         return json.load(answer)
 
 
-def stored(deployment: Deployment) -> Iterator[dict[str, Any]]:
-    """Yield all transactions of the store, as the HTTP API has them."""
+def listed(deployment: Deployment) -> Iterator[dict[str, Any]]:
+    """Yield all transactions of the store, as the HTTP API of node 1 lists them."""
     before = ""
     while True:
         told = get(deployment, f"transactions?limit={PAGE}{before}")
@@ -237,31 +278,92 @@ def stored(deployment: Deployment) -> Iterator[dict[str, Any]]:
         before = f"&before={told['next']}"
 
 
-def compare(sessions: list[Session], transactions: list[dict[str, Any]]) -> tuple[Counter[str], list[str]]:
-    """Compare the sessions with what is stored; return counts, and faults."""
-    counts: Counter[str] = Counter()
-    faults: list[str] = []
-    by_name: dict[tuple[str, object], dict[str, Any]] = {}
-    for one in transactions:
-        name = one["transaction_id"] if one["version"] == "1.6" else one["remote_id"]
-        by_name[one["charge_point"], name] = one
-        by_name.setdefault((one["charge_point"], (one["id_tag"], one["meter_start"])), one)
-    for session in sessions:
-        name = (session.charge_point, session.transaction or (session.tag, session.meter_start))
-        one = by_name.get(name)
-        if one is None:
-            counts["lost"] += 1
-            faults.append(f"lost: {session}")
-        elif session.energy != "exact":
-            told = one["energy_wh"] is not None and float(one["energy_wh"]) == session.energy_wh
-            counts["told otherwise, and yet the same" if told else f"{session.energy}, not compared"] += 1
-        elif one["open"] or one["energy_wh"] is None or float(one["energy_wh"]) != session.energy_wh:
-            counts["wrong energy"] += 1
-            faults.append(f"energy: {session} is stored as {one}")
-        else:
-            counts["energy equal to the Wh"] += 1
-    counts["transactions in the store"] = len(transactions)
-    return counts, faults
+@dataclass
+class Comparison:
+    """Comparison of the sessions of a fleet with what is stored of them."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    energies: dict[int, tuple[Session, float]] = field(default_factory=dict)
+    """Energy that a transaction must have, with its session."""
+
+    def match(self, sessions: Sequence[Session], transactions: Sequence[dict[str, Any]]) -> None:
+        """Find the transaction of each session; each transaction is that of one session at most."""
+        by_name: dict[tuple[str, object], dict[str, Any]] = {}
+        alike: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
+        for one in transactions:
+            name = one["transaction_id"] if one["version"] == "1.6" else one["remote_id"]
+            if by_name.setdefault((one["charge_point"], name), one) is not one:
+                self.faults.append(f"stored twice: {one}")
+            alike.setdefault((one["charge_point"], one["id_tag"], one["meter_start"]), []).append(one)
+        taken: set[int] = set()
+        # Those whose start was answered have a name; the rest is found by what a charge point told of it.
+        for session in sorted(sessions, key=lambda one: one.transaction is None):
+            if session.transaction is not None:
+                named = by_name.get((session.charge_point, session.transaction))
+                candidates = [] if named is None else [named]
+            else:
+                candidates = alike.get((session.charge_point, session.tag, session.meter_start), [])
+            one = next((one for one in candidates if one["transaction_id"] not in taken), None)
+            if one is None:
+                self.counts["lost"] += 1
+                self.faults.append(f"lost: {session}; of other sessions: {candidates}")
+                continue
+            taken.add(one["transaction_id"])
+            if session.energy != "exact":
+                told = one["energy_wh"] is not None and float(one["energy_wh"]) == session.energy_wh
+                name = "told otherwise, and yet the same" if told else f"{session.energy}, not compared"
+                self.counts[name] += 1
+                continue
+            self.energies[one["transaction_id"]] = session, float(session.energy_wh)
+            if one["open"]:
+                self.faults.append(f"open: {session} is stored as {one}")
+        self.counts["transactions in the store"] = len(transactions)
+        self.counts["transactions of no session"] = len(transactions) - len(taken)
+
+    def check(self, where: str, energies: dict[int, Any]) -> None:
+        """Compare the energy of each session with that of its transaction somewhere."""
+        for number, (session, energy_wh) in self.energies.items():
+            found = energies.get(number)
+            if found is None or float(found) != energy_wh:
+                self.counts[f"wrong energy {where}"] += 1
+                self.faults.append(f"energy {where} of transaction {number} is {found}: {session}")
+            else:
+                self.counts[f"energy equal to the Wh {where}"] += 1
+
+
+COLUMN = "SELECT id, CASE WHEN assessed = 1 THEN energy_wh END FROM chargehand.transactions"
+DELETED = "SELECT count(*) FROM chargehand.transactions WHERE readings_deleted = 1"
+READINGS = "SELECT count(*) FROM chargehand.readings"
+DELETABLE = (
+    "SELECT count(*) FROM chargehand.readings AS reading JOIN chargehand.transactions AS one "
+    "ON one.id = reading.transaction_id WHERE one.stop_received_at IS NOT NULL"
+)
+
+
+def compare(deployment: Deployment, database: str, sessions: Sequence[Session]) -> Comparison:
+    """Compare the sessions with the list at one node, the views at the other one, and the table."""
+    comparison = Comparison()
+    transactions = list(listed(deployment))
+    comparison.match(sessions, transactions)
+    comparison.check("in the list", {one["transaction_id"]: one["energy_wh"] for one in transactions})
+    views = {number: get(deployment, f"transactions/{number}", node=1) for number in comparison.energies}
+    comparison.check("in its view", {number: view["energy_wh"] for number, view in views.items()})
+    with psycopg.connect(database) as server:
+        comparison.check("in the table", dict(server.execute(COLUMN).fetchall()))
+        ((comparison.counts["transactions whose readings were deleted"],),) = server.execute(
+            DELETED
+        ).fetchall()
+        ((comparison.counts["readings in the store"],),) = server.execute(READINGS).fetchall()
+    return comparison
+
+
+def rest(database: str, rest_s: float) -> None:
+    """Wait until retention has deleted the readings of all that has ended, or the time is up."""
+    ends_at = time.monotonic() + rest_s
+    with psycopg.connect(database, autocommit=True) as server:
+        while time.monotonic() < ends_at and server.execute(DELETABLE).fetchall() != [(0,)]:
+            gevent.sleep(1.0)
 
 
 def spool_at_rest(deployment: Deployment) -> dict[str, Any]:
@@ -283,6 +385,7 @@ def spool_at_rest(deployment: Deployment) -> dict[str, Any]:
 @click.option("--seed", default=1, show_default=True)
 @click.option("--config", type=click.Path(exists=True), help="Settings that are added to those of the nodes.")
 @click.option("--disturb", "most", default=6, show_default=True, help="Number of disturbances, at most 6.")
+@click.option("--rest", "rest_s", default=240.0, show_default=True, help="Seconds for retention at the end.")
 def main(
     *,
     stations: int,
@@ -293,6 +396,7 @@ def main(
     seed: int,
     config: str | None,
     most: int,
+    rest_s: float,
 ) -> None:
     """Make the run and print its figures."""
     names = sorted({name for model in MODELS.values() for name in model.misbehaviours})
@@ -323,32 +427,42 @@ def main(
             address = deployment.addresses[number // 2 % len(deployment.addresses)]
             member.charge_point.url = member.charge_point.url.replace(deployment.addresses[0], address)
         watcher, backups, pruning = Watcher(deployment), Backups(database.url, folder), Pruning(deployment)
-        beside = [gevent.spawn(one.run) for one in (watcher, backups, pruning)]
+        looks = Looks(deployment)
+        beside = [gevent.spawn(one.run) for one in (watcher, backups, pruning, looks)]
         disturbing = gevent.spawn(disturb, fleet, deployment, database, most)
         following = gevent.spawn(follow, fleet, watcher)
         summary = fleet.run()
+        watcher.over = watcher.now
         disturbing.join()
-        gevent.killall(beside)
         spool = spool_at_rest(deployment)
-        counts, faults = compare(sessions, list(stored(deployment)))
-        with psycopg.connect(database.url) as server:
-            ((readings,),) = server.execute("SELECT count(*) FROM chargehand.readings").fetchall()
+        CONSOLE.print(f"{watcher.now:.0f} s: the energy of {len(sessions)} sessions is compared")
+        found = [compare(deployment, database.url, sessions)]
+        if rest_s:
+            rest(database.url, rest_s)
+            CONSOLE.print(f"{watcher.now:.0f} s: and again")
+            found.append(compare(deployment, database.url, sessions))
+        fallen = [one for one in beside if one.dead and not one.successful()]
+        gevent.killall(beside)
         exported = sum(1 for _ in folder.glob("data*/exports/**/*.csv*"))
     well_behaved = {member.identity for member in fleet.members if not member.misbehaviour}
+    faults = [fault for one in found for fault in one.faults]
     faults += [f"waits in the spool: {one}" for one in spool["waiting"]]
     faults += [f"dead letter: {one}" for one in spool["dead_letters"] if one["charge_point"] in well_behaved]
     if summary["undelivered"]:
         faults.append(f"{summary['undelivered']} messages were not delivered")
+    faults += [f"what runs beside has failed: {one.exception!r}" for one in fallen]
     if not disturbing.successful():
         faults.append(f"a disturbance failed: {disturbing.exception!r}")
     kept = {
         **{f"{kind} deleted by age": number for kind, number in pruning.deleted.items()},
         "passes of retention": pruning.passes,
         "passes that were refused": pruning.refused,
-        "readings in the store": readings,
         "files of exported records": exported,
+        "lists looked at meanwhile": looks.made,
+        **found[0].counts,
+        **({f"{name}, after that": number for name, number in found[-1].counts.items()} if rest_s else {}),
     }
-    print_figures(summary, kept | counts, spool, backups, deployment.balancer)
+    print_figures(summary, kept, spool, backups, deployment.balancer)
     print_lives(watcher, following.get(timeout=SETTLED_S))
     CONSOLE.print(f"faults: {len(faults)}")
     for fault in faults[:FAULTS_SHOWN]:
@@ -393,11 +507,26 @@ def print_figures(
 
 def print_lives(watcher: Watcher, half: float) -> None:
     """Print memory and open files of each process of a node."""
-    table = Table("node", "process", "from s", "to s", "MiB", "most", "files", "most", "MiB/h", "files/h")
+    heads = (
+        "node",
+        "process",
+        "from s",
+        "to s",
+        "MiB",
+        "most",
+        "files",
+        "most",
+        "MiB/h",
+        "files/h",
+        "over min",
+    )
+    table = Table(*heads)
     for life in watcher.lives.values():
         times, memory, files = zip(*life.samples, strict=True)
         growth = life.growth(half)
-        slopes = ["", ""] if growth is None else [f"{growth[0]:+.1f}", f"{growth[1]:+.1f}"]
+        slopes = (
+            [""] * 3 if growth is None else [f"{growth[0]:+.1f}", f"{growth[1]:+.1f}", f"{growth[2]:.0f}"]
+        )
         table.add_row(
             *(life.node, str(life.pid), f"{times[0]:.0f}", f"{times[-1]:.0f}"),
             *(f"{memory[-1]:.1f}", f"{max(memory):.1f}", str(files[-1]), str(max(files)), *slopes),

@@ -15,6 +15,7 @@ from ..actors.session.tickets import Ticket, TicketState
 from ..protocol.effects import Effect
 from ..protocol.versions import VERSIONS
 from ..remote.cluster.ticket_records import record_of, ticket_of
+from ..store.store import Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from ..protocol.events import DomainEvent
     from ..store.collections import Collection
     from ..store.records import TicketRecord
-    from ..store.store import Receipt
 
 logger = logging.getLogger(__name__)
+
+PERSISTED = Receipt(done=True)
+"""Receipt of all tickets that were durable when they ended."""
 
 
 class TicketStore:
@@ -57,6 +60,10 @@ class TicketStore:
     def forget(self, ticket: Ticket[Any], event: DomainEvent | None = None) -> None:
         """Forget a ticket that has ended, and store the event of its end in the same commit."""
         self._collection.remove(ticket.id, event=event)
+        ticket.mark = None
+        # The ticket is kept for those who look; its receipt would keep the whole record in memory.
+        if ticket.persisted is not None and ticket.persisted.done and ticket.persisted.error is None:
+            ticket.persisted = PERSISTED
 
     def restore(self, now: float) -> Iterator[Ticket[Any]]:
         """Restore the tickets of the previous process, open if they are to be sent; `now` is seconds since 1970.

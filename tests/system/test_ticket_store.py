@@ -1,12 +1,17 @@
 """Commands that outlive the process: their stored tickets, and their fate in the next process."""
 
+import gc
+
 import gevent
 import msgspec
 import pytest
 
 from chargehand import CentralSystem, TicketState, v16
+from chargehand.actors.runtime import threads
 from chargehand.actors.session.tickets import Ticket
 from chargehand.store.memory import MemoryStore
+from chargehand.store.sqlite import SqliteStore
+from chargehand.store.writer import PendingWrite
 from chargehand.system.ticket_store import TicketStore
 from chargehand.testing import StubStore
 
@@ -72,6 +77,25 @@ def test_what_has_ended_is_not_there_any_more(durable_tickets):
     durable_tickets.persist(one)
     durable_tickets.forget(one)
     assert restored(durable_tickets) == []
+
+
+def test_a_ticket_that_has_ended_keeps_no_row_of_the_store_in_memory(tmp_path):
+    opened = SqliteStore.open(str(tmp_path / "store.sqlite"), threads)
+    try:
+        durable_tickets = TicketStore(opened.collections.tickets)
+        one = ticket()
+        durable_tickets.persist(one)
+        one.mark = durable_tickets.mark(one)
+        one.mark.wait()
+        durable_tickets.forget(one)
+        assert not any(isinstance(held, PendingWrite) for held in gc.get_referents(one))
+        assert one.persisted.done, "who waits for it goes on"
+        refused = ticket("t-2")
+        durable_tickets.persist(refused)
+        durable_tickets.forget(refused)
+        refused.persisted.wait()
+    finally:
+        opened.close()
 
 
 def test_a_call_that_did_not_go_on_the_wire_after_all_waits_again(durable_tickets):
