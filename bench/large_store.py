@@ -2,11 +2,14 @@
 """Times and plans of the queries that people and programs ask most, by the number of readings in the store.
 
     python bench/large_store.py [--store sqlite] [--store postgresql] [--at 1 --at 5] [--runs 20] [--markdown]
+        [--cold] [--without readings_attached] [--folder FOLDER]
 
 The tables are filled directly, as 300 charge points fill them: a transaction an hour each, with a reading a minute,
 readings beside transactions, and a history of states. Then the same store answers the questions of the HTTP API. A
 question whose time does not grow with the store, and whose plan has no scan of a large table, costs at 100 million
-readings what it costs here. The store is in a folder that is deleted at the end. `--at` is in millions of readings.
+readings what it costs here, and a page more for each level that its index is deeper. `--at` is in millions of readings.
+`--cold` asks again with none of the file's pages in memory, `--without` after an index was dropped. The store is in a
+folder that is deleted at the end; a `--folder` stays, and is not filled again.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
+import math
+import os
 import random
 import re
 import sqlite3
@@ -47,6 +52,10 @@ STATES = 6
 """Stored events of a charge point in an hour."""
 BEGUN = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 LARGE = ("readings", "transactions", "events")
+Tree = tuple[str, int, int, int, int]
+"""Table or index, its leaves, its inner pages (0: not known), its levels, and the bytes of all pages."""
+LARGEST = 100.0
+"""Millions of readings for which the levels of the indexes are told."""
 
 READING = ("charge_point", "connector", "transaction_id", "received_at", "digest", "data", "unattached")
 TRANSACTION = (
@@ -131,6 +140,12 @@ class SqliteTables:
         self._path = str(folder / "store.sqlite")
         self.open().close()
 
+    def hours(self) -> int:
+        """Return how many hours are there."""
+        with closing(sqlite3.connect(self._path)) as connection:
+            (last,) = connection.execute("SELECT max(id) FROM transactions").fetchone()
+        return (last or 0) // CHARGE_POINTS
+
     def open(self) -> SqliteStore:
         """Open the store."""
         return SqliteStore.open(self._path, threads)
@@ -139,12 +154,37 @@ class SqliteTables:
         """Add the rows of an hour."""
         with closing(sqlite3.connect(self._path)) as connection, connection:
             connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA cache_size = -400000")
             for table, columns, rows in rows_of(hour):
                 marks = ", ".join("?" * len(columns))
                 connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
 
     def finish(self) -> None:
-        """Do nothing: SQLite keeps no statistics by itself."""
+        """Put everything into the file itself. SQLite keeps no statistics by itself."""
+        with closing(sqlite3.connect(self._path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def drop(self, index: str) -> None:
+        """Drop an index."""
+        with closing(sqlite3.connect(self._path)) as connection:
+            connection.execute(f"DROP INDEX {index}")
+
+    def forget(self) -> bool:
+        """Take the pages of the file out of the machine's memory."""
+        with open(self._path, "rb") as file:  # noqa: PTH123 - its descriptor is what counts
+            os.fdatasync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return True
+
+    def depths(self) -> list[Tree]:
+        """Return the large tables and indexes."""
+        with closing(sqlite3.connect(self._path)) as connection:
+            found = connection.execute(
+                "SELECT name, sum(pagetype = 'leaf'), sum(pagetype = 'internal'), "
+                "max(length(path) - length(replace(path, '/', ''))), "
+                "sum(pgsize) FROM dbstat WHERE pagetype <> 'overflow' GROUP BY name HAVING sum(pgsize) > 10000000"
+            )
+            return list(found)
 
     def plan(self, store: Any, query: str, values: tuple[Any, ...]) -> str:
         """Return the plan of a query."""
@@ -186,6 +226,34 @@ class PostgresTables:
         with psycopg.connect(self._url, autocommit=True) as connection:
             for table in LARGE:
                 connection.execute(f"VACUUM ANALYZE chargehand.{table}")
+
+    def hours(self) -> int:
+        """Return 0: the server of this run has none."""
+        return 0
+
+    def drop(self, index: str) -> None:
+        """Drop an index."""
+        import psycopg  # noqa: PLC0415 - an extra
+
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute(f"DROP INDEX chargehand.{index}")
+
+    def forget(self) -> bool:
+        """Do nothing: the server has a cache of its own."""
+        return False
+
+    def depths(self) -> list[Tree]:
+        """Return the large tables and indexes, without their inner pages."""
+        import psycopg  # noqa: PLC0415 - an extra
+
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS pageinspect")
+            return connection.execute(
+                "SELECT relname, relpages, 0, CASE relkind WHEN 'i' THEN "
+                "(SELECT level + 1 FROM bt_metap('chargehand.' || relname)) ELSE 0 END, pg_relation_size(oid) "
+                "FROM pg_class WHERE relnamespace = 'chargehand'::regnamespace AND pg_relation_size(oid) > 10000000 "
+                "AND relkind IN ('r', 'i') ORDER BY 1"
+            ).fetchall()
 
     def plan(self, store: Any, query: str, values: tuple[Any, ...]) -> str:
         """Return the plan of a query."""
@@ -286,7 +354,9 @@ class Answer(NamedTuple):
     scans: list[str]
 
 
-def measured(tables: Any, hours: int, runs: int, *, plans: bool) -> dict[str, Answer]:
+def measured(
+    tables: Any, hours: int, runs: int, *, plans: bool = False, cold: bool = False
+) -> dict[str, Answer]:
     """Ask everything so many times; return the answers by the name of the question."""
     store = tables.open()
     answers: dict[str, Answer] = {}
@@ -295,6 +365,8 @@ def measured(tables: Any, hours: int, runs: int, *, plans: bool) -> dict[str, An
             chance = random.Random(question.name)
             times, asked = [], _listen(store, lambda: question.ask(store, chance, hours))  # noqa: B023 - called at once
             for _ in range(runs):
+                if cold:
+                    tables.forget()
                 begun = time.perf_counter()
                 question.ask(store, chance, hours)
                 times.append(1000 * (time.perf_counter() - begun))
@@ -332,11 +404,12 @@ def _listen(store: Any, work: Callable[[], object]) -> list[tuple[str, tuple[Any
 
 
 @contextmanager
-def tables_of(kind: str) -> Iterator[Any]:
-    """Make the tables of a store of a kind."""
+def tables_of(kind: str, folder: str | None) -> Iterator[Any]:
+    """Make the tables of a store of a kind, or open those of a folder."""
     if kind == "sqlite":
-        with tempfile.TemporaryDirectory() as folder:
-            yield SqliteTables(Path(folder))
+        with tempfile.TemporaryDirectory() as temporary:
+            Path(folder or temporary).mkdir(exist_ok=True, parents=True)
+            yield SqliteTables(Path(folder or temporary))
         return
     with closing(PostgresProcess()) as server:
         yield PostgresTables(server)
@@ -348,44 +421,98 @@ def tables_of(kind: str) -> Iterator[Any]:
 )
 @click.option("--at", "sizes", multiple=True, type=float, default=[0.2, 1.0], help="Millions of readings.")
 @click.option("--runs", default=20, show_default=True, help="Times that each question is asked.")
+@click.option("--cold", is_flag=True, help="Ask the last time with nothing in memory too; SQLite only.")
+@click.option("--without", multiple=True, help="Index that is dropped in the end, to ask again.")
+@click.option("--folder", type=click.Path(file_okay=False), help="Folder of the SQLite file, which stays.")
 @click.option("--plans", is_flag=True, help="Print each query with its plan.")
 @click.option("--markdown", is_flag=True, help="Print the table for the documentation.")
-def main(kinds: tuple[str, ...], sizes: tuple[float, ...], runs: int, *, plans: bool, markdown: bool) -> None:
+def main(
+    kinds: tuple[str, ...],
+    sizes: tuple[float, ...],
+    runs: int,
+    without: tuple[str, ...],
+    folder: str | None,
+    *,
+    cold: bool,
+    plans: bool,
+    markdown: bool,
+) -> None:
     """Fill stores, and measure and explain what is asked of them."""
     for kind in kinds:
-        with tables_of(kind) as tables:
-            found: dict[float, dict[str, Answer]] = {}
-            hours = 0
+        with tables_of(kind, folder) as tables:
+            found: dict[str, dict[str, Answer]] = {}
+            hours, last = tables.hours(), max(sizes)
             for size in sorted(sizes):
                 wanted = max(2, round(size * 1e6 / (BLOCK + CHARGE_POINTS * BESIDE)))
                 begun = time.perf_counter()
                 for number in range(hours, wanted):
-                    tables.add(Hour(number, is_open=number == wanted - 1 and size == max(sizes)))
-                hours = wanted
+                    tables.add(Hour(number, is_open=number == wanted - 1 and size == last))
                 tables.finish()
                 click.echo(
                     f"{kind}: {size:g} million readings after {time.perf_counter() - begun:.0f} s", err=True
                 )
-                found[size] = measured(tables, hours, runs, plans=plans and size == max(sizes))
+                hours = max(hours, wanted)
+                found[f"{size:g} million"] = measured(tables, hours, runs, plans=plans and size == last)
+            if cold and tables.forget():
+                found["cold"] = measured(tables, hours, runs, cold=True)
+            levels = tables.depths()
+            for index in without:
+                tables.drop(index)
+                found[f"without {index}"] = measured(tables, hours, max(runs // 4, 2))
         show(kind, found, markdown=markdown)
+        show_depths(kind, levels, last, markdown=markdown)
 
 
-def show(kind: str, found: dict[float, dict[str, Answer]], *, markdown: bool) -> None:
+def show(kind: str, found: dict[str, dict[str, Answer]], *, markdown: bool) -> None:
     """Print the table of a store."""
-    sizes = sorted(found)
-    headings = ("question", *(f"ms at {size:g} million (longest)" for size in sizes), "scans")
+    headings = ("question", *(f"ms, {name} (longest)" for name in found), "scans")
     rows = [
         (
             one.name,
             *(
-                f"{found[size][one.name].median_ms:.2f} ({found[size][one.name].longest_ms:.1f})"
-                for size in sizes
+                f"{answers[one.name].median_ms:.2f} ({answers[one.name].longest_ms:.1f})"
+                for answers in found.values()
             ),
-            ", ".join(found[sizes[-1]][one.name].scans) or "none",
+            "; ".join(
+                f"{name}: {', '.join(answers[one.name].scans)}"
+                for name, answers in found.items()
+                if answers[one.name].scans
+            )
+            or "none",
         )
         for one in QUESTIONS
     ]
-    grid = Grid(kind, headings, rows)
+    _print(Grid(kind, headings, rows), markdown=markdown)
+
+
+def show_depths(kind: str, levels: list[Tree], millions: float, *, markdown: bool) -> None:
+    """Print the levels of the tables and indexes, and those that they would have at 100 million readings."""
+    rows = [
+        (
+            name,
+            f"{size / 1e6:,.0f}",
+            f"{leaves:,}",
+            str(depth or "-"),
+            _deeper(leaves, inner, depth, LARGEST / millions),
+        )
+        for name, leaves, inner, depth, size in levels
+    ]
+    headings = ("table or index", "MB", "leaves", "levels", f"levels at {LARGEST:g} million, at most")
+    _print(Grid(f"{kind}: pages", headings, rows), markdown=markdown)
+
+
+def _deeper(leaves: int, inner: int, depth: int, factor: float) -> str:
+    """Tell the levels of a tree with so many times the leaves: those above the leaves fan out as they do now.
+
+    How they do is a guess from below if the number of inner pages is not known.
+    """
+    if depth < 2 or leaves < 2:
+        return "-"
+    fan_out = (leaves + inner) / inner if inner else leaves ** (1 / (depth - 1))
+    return str(1 + math.ceil(math.log(leaves * factor, fan_out)))
+
+
+def _print(grid: Grid, *, markdown: bool) -> None:
     if markdown:
         click.echo(grid.markdown())
     else:

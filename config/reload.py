@@ -32,6 +32,7 @@ RELOADED = frozenset(
         "log.levels",
         "log.repeat_lines",
         "log.repeat_s",
+        "resources.disk_stop_bytes",
         "sessions.address_burst",
         "sessions.address_rate",
         "sessions.admission_burst",

@@ -38,6 +38,12 @@ class ResourceSettings(Section):
     disk_free_bytes: int = setting(
         134_217_728,
         "Free bytes of the disk with the data folder below which the history of events, logs below WARNING and backups "
-        "are not written any more; transactions are. 0 sets no limit.",
+        "are not written any more; transactions are, down to `disk_stop_bytes`. 0 sets no limit.",
+        least=0,
+    )
+    disk_stop_bytes: int = setting(
+        33_554_432,
+        "Free bytes of the disk with the store's file below which no new record is taken at all: charge points are not "
+        "told that one is stored, and keep it. 0 sets no limit.",
         least=0,
     )

@@ -56,7 +56,7 @@ from .search import (
     records,
     select,
 )
-from .store import NoBackup, Receipt
+from .store import NoBackup, Receipt, StoreError
 from .variable_table import VariableTable
 from .writer import Writer
 
@@ -235,6 +235,9 @@ class DurableStore:
 
     def probe(self, then: Callable[[Exception | None], None]) -> None:
         """Ask the database something, and after a failed commit have it write; calls back in the hub."""
+        if self._writer.held:
+            then(StoreError(self._writer.held))
+            return
         writes = bool(self.meter.failing)
 
         def take(_: Any, error: Exception | None) -> None:
@@ -681,6 +684,10 @@ class DurableStore:
     def hold_events(self, why: str) -> None:
         """Refuse the history of events from now on, for this reason; "" takes it again."""
         self._bounds.held = why
+
+    def hold_records(self, why: str) -> None:
+        """Take no new record, for this reason, from the next batch on; "" takes them again."""
+        self._writer.hold(why)
 
     def add_event(self, event: Event) -> Receipt:
         """Store an event; of too many of its charge point the oldest are dropped."""

@@ -588,6 +588,9 @@ class MemoryStore:
     def hold_events(self, why: str) -> None:
         """Do nothing: there is no disk."""
 
+    def hold_records(self, why: str) -> None:
+        """Do nothing: there is no disk."""
+
     def add_event(self, event: Event) -> Receipt:
         """Store an event; of too many of its charge point the oldest are dropped."""
         charge_point_id, limit = event.charge_point_id, self._bounds.per_charge_point

@@ -64,6 +64,15 @@ class Kind(IntEnum):
     DROP_TRANSACTION = 30  # id, start_received_at
 
 
+NO_RECORD = frozenset(
+    {
+        Kind.IDS, Kind.UNTOLD, Kind.DEAD_LETTER, Kind.UNSPOOL, Kind.FORGET, Kind.REQUEUE, Kind.ADVANCE, Kind.PRUNE,
+        Kind.EVENT_FORGET, Kind.REPORT_FORGET, Kind.VARIABLES_FORGET, Kind.FREEZE, Kind.DROP_READING, Kind.DROP_EVENT,
+        Kind.DROP_TRANSACTION,
+    }
+)  # fmt: skip
+"""Kinds that take something out, or move it: they are written while no record is taken."""
+
 STARTED = (
     "id", "charge_point", "connector", "id_tag", "meter_start", "started_at", "start_received_at", "verdict",
     "reservation", "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags", "version",

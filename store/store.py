@@ -515,6 +515,13 @@ class Store(Protocol):
         History are events that no consumer gets and no audit needs (`is_history`). Everything else is stored.
         """
 
+    def hold_records(self, why: str) -> None:
+        """Take no new record soon, for this reason; "" takes them again. For a store in a file.
+
+        Receipts of records then fail as on a full disk, with an error that passes. What was appended before is stored;
+        removals go on.
+        """
+
     def add_event(self, event: Event) -> Receipt:
         """Store an event."""
 

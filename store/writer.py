@@ -19,7 +19,7 @@ from gevent.event import AsyncResult
 from ..config.errors import ChargehandError
 from .gil_handoff import GilHandoff
 from .meter import StoreMeter
-from .rows import Kind
+from .rows import NO_RECORD, Kind
 from .store import Receipt, StoreError
 
 if TYPE_CHECKING:
@@ -130,6 +130,8 @@ class Writer:
         self._gathering: Any = None  # the timer that will
         self._busy = False  # so is the thread
         self._batches = 0  # that the thread has done
+        self.held = ""
+        """Reason for which no record is taken; "" if they are. Set by the thread, in its turn."""
         self._handoff = GilHandoff(threads.native_lock())
         self._back: Any = None
         self._loop: Any = None
@@ -172,6 +174,14 @@ class Writer:
     def look(self, read: Callable[[Any], Any], then: Callable[[Any, Exception | None], None]) -> None:
         """Read likewise, and call `then` in the hub with the result and None, or with None and an error."""
         self._hand_over(Question(read, then))
+
+    def hold(self, why: str) -> None:
+        """Refuse records for this reason, from the next batch on; "" takes them again."""
+
+        def take(_: Any) -> None:
+            self.held = why
+
+        self.look(take, lambda *_: None)
 
     def _hand_over(self, job: PendingWrite | Question) -> None:
         if self._stopping:
@@ -275,14 +285,16 @@ class Writer:
             self._fail(batch, StoreError(f"not stored: {error}"))
 
     def _do(self, database: Database, batch: list[PendingWrite | Question]) -> None:
-        writes = [job for job in batch if type(job) is PendingWrite]
+        writes = all_writes = [job for job in batch if type(job) is PendingWrite]
+        if self.held:
+            writes = self._refuse_records(writes)
         if writes:
             begun = monotonic()
             try:
                 store(database, writes)
             finally:
                 self._meter.committed(monotonic() - begun, len(writes), _why_none(writes))
-        if len(writes) == len(batch):
+        if len(all_writes) == len(batch):
             return
         for job in batch:
             if type(job) is Question:
@@ -291,8 +303,17 @@ class Writer:
                 except Exception as error:  # noqa: BLE001 - the asking greenlet is told
                     job.failure = error
 
+    def _refuse_records(self, writes: list[PendingWrite]) -> list[PendingWrite]:
+        """Refuse what makes a record; return the rest."""
+        rest = [job for job in writes if job.kind in NO_RECORD]
+        refused = [job for job in writes if job.kind not in NO_RECORD]
+        if refused:
+            self._fail(refused, StoreError(f"not stored: {self.held}"))
+            self._meter.failed += 1
+        return rest
+
     @staticmethod
-    def _fail(batch: list[PendingWrite | Question], error: Exception) -> None:
+    def _fail(batch: Sequence[PendingWrite | Question], error: Exception) -> None:
         for job in batch:
             job.failure = error
 

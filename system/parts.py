@@ -186,6 +186,8 @@ class Parts:
             timers=self.timers,
             observer=self._counters,
             hold_events=self.store.hold_events,
+            hold_records=self.store.hold_records,
+            store_folder=data if self.store.durable and self.store.backup_suffix == ".sqlite" else "",
             alert=alert,
         )
 

@@ -32,6 +32,7 @@ def apply_settings(parts: Parts, old: Settings, new: Settings, *, enters_tags: b
     parts.intake.take(settings.sessions)
     parts.gatekeeper.take(settings)
     parts.admission.credentials.take(settings.auth.credentials, required=settings.auth.required)
+    parts.watermarks.take(settings.resources)
     parts.context.log_limit.take(settings.log.repeat_s, settings.log.repeat_lines)
     if enters_tags and "back_office.tags" in changed:
         before = tags_of(old)

@@ -166,6 +166,9 @@ class Vitals:
             return Check("disk", ok=False, reason=f"the folder {self._data} cannot be looked at")
         least = self._least_free_bytes
         low = free < least
+        stops = "" if self._watermarks is None else self._watermarks.stops
+        if stops:
+            return Check("disk", ok=False, reason=stops)
         return Check("disk", not low, f"{free} bytes are free, below {least}" if low else "")
 
     @property

@@ -1,8 +1,8 @@
 """Watermarks: what this process does without before its memory or its disk is used up, looked at once a second.
 
 Memory: first no new connections, then hardly any reading, then without those connections that hold most of it. Disk:
-first no history of events; transactions are stored to the end, and never acknowledged if they are not. Everything
-recovers by itself.
+first no history of events, then no record at all, before there is no room to write one; what is not stored is never
+acknowledged. Everything recovers by itself.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NEAR, NEAR_S = 0.2, 0.25
 MEMORY_BACK = 0.02
 """Part of the memory by which its use has to fall below a watermark before that is over."""
 DISK_BACK = 1.1
-"""Multiple of the watermark of the disk that has to be free before that is over."""
+"""Multiple of a watermark of the disk that has to be free before that is over."""
 PATIENCE_S = 1.0
 """Seconds without reading after which the connections that hold most memory are closed."""
 GREEDY_BYTES = 65_536
@@ -44,8 +44,9 @@ TRIM_S = 10.0
 class Watermarks:
     """Watermarks of one process, one of `processes`. For the hub's thread.
 
-    `connections` are the open ones; `folders` those whose disks are looked at. `hold_events` is given the reason for
-    which the history of events is not stored, "" if it is; `alert` a subject and a text.
+    `connections` are the open ones; `folders` those whose disks are looked at, `store_folder` that of the store's file,
+    if it has one. `hold_events` is given the reason for which the history of events is not stored, "" if it is,
+    `hold_records` that for no record; `alert` a subject and a text.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class Watermarks:
         observer: Observer,
         hold_events: Callable[[str], None],
         alert: Callable[[str, str], object],
+        hold_records: Callable[[str], None] = lambda _: None,
+        store_folder: str = "",
         memory_in_use: Callable[[], int | None] = machine.memory_in_use,
         free_bytes: Callable[[str], int | None] = machine.free_bytes,
     ) -> None:
@@ -72,6 +75,8 @@ class Watermarks:
         self._observer = observer
         self._hold_events = hold_events
         self._alert = alert
+        self._hold_records = hold_records
+        self._store_folder = store_folder
         self._memory_in_use = memory_in_use
         self._free_bytes = free_bytes
         self._running = False
@@ -89,6 +94,12 @@ class Watermarks:
         """Free bytes of the fullest of its disks at the last look; None if there is none, or it cannot be looked at."""
         self.disk_is_low = False
         """True while less is free than `resources.disk_free_bytes`."""
+        self.stops = ""
+        """Reason for which no record is taken, for `resources.disk_stop_bytes`; "" if they are."""
+
+    def take(self, settings: ResourceSettings) -> None:
+        """Take the settings of a reload; the next look goes by them."""
+        self._settings = settings
 
     def start(self) -> None:
         """Look now, and once a second."""
@@ -107,6 +118,7 @@ class Watermarks:
         if now - self._disk_looked_at >= LOOK_S:
             self._disk_looked_at = now
             self._look_at_disk()
+            self._look_at_records()
         self._timers.call_at(now + (NEAR_S if is_near else LOOK_S), self._look)
 
     # -- Memory ------------------------------------------------------------------------------------
@@ -211,6 +223,25 @@ class Watermarks:
             logger.error("the history of events is not stored: only %s", reason)
             self._hold_events(f"the disk is nearly full: {reason}")
             self._alert("disk nearly full", reason)
+
+    def _look_at_records(self) -> None:
+        """Stop records while there is still room for what is in the store's journal, and take them again."""
+        folder, least = self._store_folder, self._settings.disk_stop_bytes
+        free = self._free_bytes(folder) if folder else None
+        if free is None:
+            return
+        if self.stops and free >= least * DISK_BACK:
+            self.stops = ""
+            self._hold_records("")
+            text = "records are stored again: %d MiB of the disk with %s are free (%s)"
+            logger.warning(text, free >> 20, folder, "resources.disk_stop_bytes")
+        elif not self.stops and free < least:
+            reason = f"{free >> 20} MiB of the disk with {folder} are free (resources.disk_stop_bytes)"
+            self._observer.count("disk_full", "")
+            logger.error("no record is stored, and none acknowledged, until there is room: only %s", reason)
+            self._alert("disk full", reason)  # which is a record, too
+            self.stops = f"no record is taken: only {reason}"
+            self._hold_records(self.stops)
 
 
 def _crossed(part: float, watermark: float, *, is_above: bool) -> bool:

@@ -1,7 +1,10 @@
 """Limits of a server: connections of an address, descriptors, disk and memory. HTTP answers all the time."""
 
 import contextlib
+import os
+import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -104,6 +107,37 @@ def test_on_a_disk_that_is_nearly_full_transactions_are_stored_and_history_is_no
     assert tight.ask("POST", "/api/v1/backup").status == 507
     assert tight.ask("GET", "/readyz").json["checks"]["disk"]["ok"] is False
     assert "(resources.disk_free_bytes)" in tight.output
+
+
+def test_below_the_lower_mark_of_the_disk_nothing_is_acknowledged_until_there_is_room(
+    start_server: StartServer, sockets: contextlib.ExitStack
+) -> None:
+    mark = "[resources]\ndisk_stop_bytes = {}\n"
+    server = start_server("--store", "sqlite", config=mark.format(0))
+    settings = server.data.parent / "chargehand.toml"
+
+    def readyz() -> dict[str, Any]:
+        found: dict[str, Any] = server.ask("GET", "/readyz").json["checks"]
+        return found
+
+    def new_mark(size_bytes: int) -> None:
+        settings.write_text(mark.format(size_bytes))
+        os.kill(server.pid, signal.SIGHUP)
+
+    raw = sockets.enter_context(RawSocket(f"{server.ws}/FULL", timeout_s=WAIT_S))
+    raw.handshake(raw.path, SUBPROTOCOL)
+    raw.boot()
+    new_mark(1 << 60)
+    until(lambda: not readyz()["store"]["ok"], "the mark was not seen", WAIT_S)
+    started = raw.send_call("StartTransaction", START)
+    until(lambda: "StartTransaction" in server.output, "the start was not refused by the store", WAIT_S)
+    assert server.ask("GET", "/api/v1/transactions?charge_point=FULL").json["transactions"] == []
+    assert server.ask("POST", "/api/v1/tags", {"tags": [{"id_tag": "NEW"}]}).status == 503
+    assert "(resources.disk_stop_bytes)" in readyz()["disk"]["reason"]
+    new_mark(0)
+    number = raw.answer_to(started)[2]["transactionId"]
+    assert server.ask("GET", f"/api/v1/transactions/{number}").json["id_tag"] == "T1"
+    assert "(resources.disk_stop_bytes)" in server.output
 
 
 def test_without_memory_nobody_is_accepted_and_http_answers(

@@ -77,6 +77,22 @@ def test_one_of_another_encoding_is_refused(postgres):
         postgres.sql("DROP DATABASE latin")
 
 
+def test_a_full_disk_of_the_server_fails_the_receipts_and_later_ones_are_kept(open_, postgres):
+    store = open_()
+    postgres.sql(
+        "CREATE FUNCTION chargehand.no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$; "
+        "CREATE TRIGGER full_disk BEFORE INSERT ON chargehand.readings EXECUTE FUNCTION chargehand.no_room()"
+    )
+    error = ended(store.add_meter_reading(reading()))
+    assert "No space left on device" in str(error)
+    assert error.passing
+    assert "No space left on device" in store.meter.failing
+    postgres.sql("DROP TRIGGER full_disk ON chargehand.readings")
+    assert ended(store.add_meter_reading(reading())) is None
+    assert len(store.meter_readings(7)) == 1
+
+
 def test_tables_of_a_newer_program_are_refused_in_one_line(open_, postgres):
     open_()
     postgres.sql(

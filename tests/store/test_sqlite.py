@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chargehand import Event, MeterReading, StoreError, TransactionFilter
+from chargehand import Event, MeterReading, StoreError, Tag, TransactionFilter
 from chargehand.actors.runtime import threads
 from chargehand.store.inspection import Inspection
 from chargehand.store.rows import Kind, reading_time
@@ -68,6 +68,36 @@ def test_a_full_disk_fails_the_receipts_and_later_ones_are_kept(opened, path):
     store._writer.ask(lambda file: file.read("PRAGMA max_page_count = 1000000", ()))
     store.add_event(lost).wait(LIMIT_S)
     assert len(opened().events()) == 1
+
+
+def test_records_that_are_held_are_refused_as_on_a_full_disk_and_removals_go_on(opened):
+    store = opened()
+    store.add_event(told := Event(charge_point_id="CP1", kind="boot", received_at=NOW, data={})).wait(LIMIT_S)
+    spooled = {"version": "1.6", "action": "MeterValues", "payload": b"{}", "received_at": NOW, "why": "late"}
+    kept = store.spool(charge_point_id="CP1", unique_id="1", transaction_id=None, **spooled)
+    store.hold_records("the disk is full")  # behind what is on its way
+    kept.wait(LIMIT_S)
+    assert len(store.events()) == 1
+    refused = [
+        store.add_event(told),
+        store.register("CP1", "Accepted"),
+        store.collections.tags.put(Tag(id_tag="T1")),
+    ]
+    for receipt in refused:
+        with pytest.raises(StoreError, match="not stored: the disk is full") as failure:
+            receipt.wait(LIMIT_S)
+        assert failure.value.passing
+    (waiting,) = store.spooled()
+    store.unspool([waiting.number])
+    assert store.spooled() == []
+    answers = []
+    store.probe(answers.append)
+    assert [str(answer) for answer in answers] == ["the disk is full"]
+    store.hold_records("")
+    assert store.spooled() == []
+    store.add_event(told).wait(LIMIT_S)
+    assert len(store.events()) == 2
+    assert opened().registrations() == {}
 
 
 def unnumbered(readings):

@@ -40,21 +40,26 @@ class Machine:
 
     def __init__(self, **settings):
         self.used, self.free = 100, {"/data": 10_000}
-        self.counts, self.held, self.alerts = [], [], []
+        self.counts, self.held, self.alerts, self.stopped = [], [], [], []
+        self.folders = list(self.free)
         self.lines, self.intake = {Line()}, Intake()
         self.clock = ManualClock()
         self.timers = Timers(self.clock)
         self.clock.drive(self.timers)
         self.watermarks = Watermarks(
-            ResourceSettings(**{"memory_bytes": 1000, "disk_free_bytes": 1000, **settings}),
+            ResourceSettings(
+                **{"memory_bytes": 1000, "disk_free_bytes": 1000, "disk_stop_bytes": 500, **settings}
+            ),
             processes=1,
-            folders=list(self.free),
+            folders=self.folders,
             connections=self.lines,
             intake=self.intake,
             timers=self.timers,
             observer=self,
             hold_events=self.held.append,
             alert=lambda subject, text: self.alerts.append((subject, text)),
+            hold_records=self.stopped.append,
+            store_folder="/data",
             memory_in_use=lambda: self.used,
             free_bytes=lambda folder: self.free[folder],
         )
@@ -154,11 +159,12 @@ def test_below_the_watermarks_everything_comes_back_by_itself(machine):
 
 
 def test_watermarks_of_zero_are_none():
-    machine = Machine(memory_accept=0, memory_read=0, disk_free_bytes=0)
+    machine = Machine(memory_accept=0, memory_read=0, disk_free_bytes=0, disk_stop_bytes=0)
     machine.uses(2000)
     machine.has_free(0)
     assert machine.state == (True, True)
     assert machine.watermarks.disk_is_low is False
+    assert machine.watermarks.stops == ""
 
 
 def test_memory_that_is_not_known_is_no_watermark(machine):
@@ -210,6 +216,39 @@ def test_a_disk_that_cannot_be_looked_at_is_not_full(machine):
     machine.has_free(None)
     assert machine.watermarks.free_bytes is None
     assert machine.watermarks.disk_is_low is False
+    assert machine.watermarks.stops == ""
+
+
+def test_below_the_lower_mark_of_the_disk_no_record_is_taken_and_all_is_told_before(machine, caplog):
+    machine.has_free(500)
+    assert machine.stopped == []
+    machine.has_free(499)
+    reason = "no record is taken: only 0 MiB of the disk with /data are free (resources.disk_stop_bytes)"
+    assert machine.stopped == [reason] == [machine.watermarks.stops]
+    assert machine.counts == ["disk_low", "disk_full"]
+    assert [subject for subject, _ in machine.alerts] == ["disk nearly full", "disk full"]
+    assert "(resources.disk_stop_bytes)" in caplog.text
+
+
+def test_records_are_taken_again_when_there_is_room_or_the_mark_is_lower(machine):
+    machine.has_free(499)
+    machine.has_free(540)
+    assert machine.stopped[-1] != ""
+    machine.has_free(551)
+    assert machine.stopped[-1] == ""
+    machine.has_free(400)
+    machine.watermarks.take(ResourceSettings(disk_stop_bytes=100))
+    machine.has_free(400)
+    assert machine.stopped[-1] == ""
+    assert machine.watermarks.stops == ""
+
+
+def test_the_disk_of_the_logs_stops_no_record(machine):
+    machine.free["/logs"] = 0
+    machine.folders.append("/logs")
+    machine.has_free(10_000)
+    assert machine.watermarks.disk_is_low is True
+    assert machine.stopped == []
 
 
 def test_near_a_watermark_memory_is_looked_at_more_often(machine):
@@ -224,8 +263,8 @@ def test_the_same_state_is_told_once(machine, caplog):
     for used in (901, 905, 910, 920):
         machine.uses(used)
         machine.has_free(10)
-    assert machine.counts == ["memory_high", "memory_full", "disk_low"]
-    assert len(caplog.records) == 3
+    assert machine.counts == ["memory_high", "memory_full", "disk_low", "disk_full"]
+    assert len(caplog.records) == 4
 
 
 def test_it_looks_no_more_once_it_is_stopped(machine):
