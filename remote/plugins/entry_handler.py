@@ -23,6 +23,7 @@ from ...protocol.session import Incoming
 from ...protocol.versions import version_named
 from ...store.events import decoded
 from ..redis.address import RedisAway
+from ..redis.script_batch import ScriptBatch
 from .envelopes import (
     AnswerSeen,
     CallMade,
@@ -39,7 +40,7 @@ from .envelopes import (
     ticket_of,
 )
 from .host_cell import RemoteAnsweredCall, RemoteCall, RemoteDelivery, RemoteEvent
-from .streams import ANSWERS_LIMIT, ANSWERS_S, DROP, FINISH
+from .streams import ANSWERS_LIMIT, ANSWERS_S, FINISH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -90,6 +91,7 @@ class EntryHandler:
         self.cell: PluginHostCell
         self.stopping = False  # what has not begun is left to the next owner of its stream
         self._link = link
+        self._ends = ScriptBatch(link, FINISH, group, ANSWERS_LIMIT, ANSWERS_S)
         self._keys = keys
         self._group = group
         self._versions = versions
@@ -390,28 +392,27 @@ class EntryHandler:
         """Write the answer and remove the entry from its stream; a `keep_s` of 0 stores no answer."""
         if keep_s:
             self._remember(envelope.key, verdict)
-        keys = (
-            self._keys.stream(place[0], self._group),
-            self._keys.done(envelope.key),
-            self._keys.answers(envelope.node),
+        keys = self._keys
+        names = (
+            keys.stream(place[0], self._group),
+            keys.done(envelope.key) if envelope.is_lasting else "",
+            keys.answers(envelope.node),
         )
-        arguments = (self._group, place[1], verdict, keep_s, encode(envelope.id), ANSWERS_LIMIT, ANSWERS_S)
-        sent = self._link.send("EVAL", FINISH, len(keys), *keys, *arguments)
-        sent.rawlink(partial(self._written, place))
+        arguments = (place[1], verdict, keep_s, encode(envelope.id))
+        self._ends.run(names, arguments, partial(self._written, place))
 
     def _drop(self, place: Place) -> None:
-        stream = self._keys.stream(place[0], self._group)
-        sent = self._link.send("EVAL", DROP, 1, stream, self._group, place[1])
-        sent.rawlink(partial(self._written, place))
+        names = (self._keys.stream(place[0], self._group), "", "")
+        self._ends.run(names, (place[1], b"", 0, b""), partial(self._written, place))
 
-    def _written(self, place: Place, result: Any) -> None:
+    def _written(self, place: Place, _found: Any, error: Exception | None) -> None:
         self._assignment.done(place)
-        if result.exception is not None and not isinstance(result.exception, RedisAway):
+        if error is not None and not isinstance(error, RedisAway):
             logger.error(
                 "the answer to entry %s of stream %d could not be written: %s",
                 place[1].decode(),
                 place[0],
-                result.exception,
+                error,
             )
 
 

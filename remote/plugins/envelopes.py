@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 KEEP_TRANSACTION_S = 3600
 """Seconds for which the answer to a transaction message is kept: the message may be sent again or redelivered."""
 KEEP_S = 60
-"""Seconds for which the answer to any other call is kept, for its envelope only: its message id may be used again."""
+"""Seconds for which the answer to any other call is of use. No other envelope asks for it: its message id may be used
+again. So it is not kept in Redis: its envelope is removed in the step that writes it."""
 
 
 class UnreadableEnvelope(ChargehandError, ValueError):
@@ -57,7 +58,7 @@ class Envelope(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True):
 
 
 class CallMade(Envelope, frozen=True, tag="call"):
-    """Event: a charge point has sent a CALL. Its answer is stored under `key` for `keep_s`."""
+    """Event: a charge point has sent a CALL. Its answer is stored under `key` for `keep_s`, if it is lasting."""
 
     id: str
     action: str
@@ -144,6 +145,11 @@ class EventLogged(Envelope, frozen=True, tag="event"):
     event: Raw
     key: str
     keep_s: int
+
+    @property
+    def is_lasting(self) -> bool:
+        """True: the event may come again in another envelope."""
+        return True
 
 
 class AnswerSeen(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="answered"):

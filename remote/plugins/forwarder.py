@@ -380,9 +380,9 @@ class Remote(Plugin):
         self._streams.write(envelope, group, partial(self._delivery_sent, id_), key)
 
     def _delivery_sent(self, id_: str, found: Any, error: Exception | None) -> None:
-        if error is None and isinstance(found, bytes):  # a plugin host had it before
+        if error is None and isinstance(found, list):  # a plugin host had it before
             with contextlib.suppress(UnreadableEnvelope):
-                self._delivered(id_, read_verdict(found))
+                self._delivered(id_, read_verdict(found[0]))
                 return
         why = error if error is not None else refusal(found)
         delivery = self._deliveries.get(id_)
@@ -392,7 +392,7 @@ class Remote(Plugin):
             del self._deliveries[id_]
             delivery.ended(Untried(str(why)))
         else:
-            delivery.entry, delivery.look_at = found[1], time.monotonic() + LOST_S
+            delivery.entry, delivery.look_at = found, time.monotonic() + LOST_S
 
     def _delivered(self, id_: str, verdict: Verdict) -> None:
         delivery = self._deliveries.pop(id_, None)
@@ -437,8 +437,9 @@ class Remote(Plugin):
             timeout_s = incoming.due - incoming.received_at
             deadline_at = received_at + timeout_s
         transaction = incoming.action.transaction
-        what = (call.ordering_key.encode(), call.unique_id.encode(), call.payload)
-        key = key_of(*what) if transaction else key_of(*what, id_.encode())
+        key = id_
+        if transaction:
+            key = key_of(call.ordering_key.encode(), call.unique_id.encode(), call.payload)
         envelope = CallMade(
             v=1,
             id=id_,
@@ -463,7 +464,8 @@ class Remote(Plugin):
             facts=facts_of(call.charge_point),
         )
         self._open[id_] = later
-        self._streams.write(envelope, self._groups[call.action], partial(self._sent, id_, call), key)
+        stored = key if transaction else ""
+        self._streams.write(envelope, self._groups[call.action], partial(self._sent, id_, call), stored)
 
     def _epoch(self, charge_point_id: str) -> int:
         """Return the epoch of our current or last claim; a claim is released before its last events are forwarded."""
@@ -474,9 +476,9 @@ class Remote(Plugin):
 
     def _sent(self, id_: str, call: Call[Any], found: Any, error: Exception | None) -> None:
         charge_point_id, group = call.ordering_key, self._groups[call.action]
-        if error is None and isinstance(found, bytes):  # it was answered before
+        if error is None and isinstance(found, list):  # it was answered before
             self._observer.count("remote_known", charge_point_id)
-            self._settle(id_, found)
+            self._settle(id_, found[0])
             return
         why = error if error is not None else refusal(found)
         if why is None:

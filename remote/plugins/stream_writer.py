@@ -1,7 +1,8 @@
 """Writer of the streams of the groups of plugin hosts.
 
-Their number is stored in Redis. Nothing is written for a group without a living plugin host. Answers and live events
-are gathered and written many at a time, always before what comes after them in their stream.
+Their number is stored in Redis. Nothing is written for a group without a living plugin host. The envelopes of a turn of
+the hub are written by one command. Answers and live events are gathered for longer, many in an envelope, always before
+what comes after them in their stream.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import gevent
 from ...config.errors import ChargehandError
 from ..redis.address import RedisAway
 from ..redis.link import Link, RedisCommandRefused
+from ..redis.script_batch import ScriptBatch
 from .envelopes import Seen, UnreadableEnvelope, encode, facts_of, read_wants
 from .streams import FULL, NOBODY, SEND, WANTED, partition_of
 
@@ -91,6 +93,7 @@ class StreamWriter:
         self.node = name
         self.link = Link(address, f"{name}-calls", up=self._up, down=self._down)
         self.partitions = 0  # until Redis has told the number
+        self._sends = ScriptBatch(self.link, SEND)
         self._keys = keys
         self._wanted = partitions
         self._limit = limit
@@ -133,7 +136,8 @@ class StreamWriter:
     ) -> None:
         """Write an envelope for a group; call `then(reply, error)` with the reply of Redis, as `refusal` reads it.
 
-        With a `key`, the reply is the stored verdict if there is one; then nothing is written.
+        Else the reply is the id of its entry. With a `key` it is the stored verdict in a list if there is one; then
+        nothing is written.
         """
         if not self.partitions:
             why = self.link.why if not self.link.connected else "the number of streams is not known yet"
@@ -142,9 +146,8 @@ class StreamWriter:
         keys, stream = self._keys, self._stream(envelope.charge_point, group)
         if self._batches:
             self._write_batch(stream)
-        names = (stream, keys.alive(group), keys.done(key)) if key else (stream, keys.alive(group))
-        sent = self.link.send("EVAL", SEND, len(names), *names, self._limit, encode(envelope))
-        sent.rawlink(lambda result: then(result.value, _error_of(result)))
+        names = (stream, keys.alive(group), keys.done(key) if key else "")
+        self._sends.run(names, (self._limit, encode(envelope)), then)
 
     def _stream(self, charge_point_id: str, group: str) -> str:
         return self._keys.stream(partition_of(charge_point_id, self.partitions), group)
@@ -185,6 +188,7 @@ class StreamWriter:
         if self._gathering is not None:
             self._gathering.kill(block=False)
         self._write_batches()
+        self._sends.flush()
         self.link.stop()
 
     def _write_batch(self, stream: str) -> None:
@@ -200,13 +204,12 @@ class StreamWriter:
             naive_offset_min=batch.naive_offset_min,
         )
         limit = min(self._limit // 2, SEEN_ENTRIES)
-        names = (stream, self._keys.alive(batch.group))
-        sent = self.link.send("EVAL", SEND, len(names), *names, limit, encode(envelope))
-        sent.rawlink(partial(self._batch_written, len(batch.items)))
+        names = (stream, self._keys.alive(batch.group), "")
+        self._sends.run(names, (limit, encode(envelope)), partial(self._batch_written, len(batch.items)))
 
-    def _batch_written(self, count: int, result: Any) -> None:
+    def _batch_written(self, count: int, found: Any, error: Exception | None) -> None:
         self._unwritten -= count
-        if result.exception is not None or refusal(result.value) is not None:
+        if error is not None or refusal(found) is not None:
             self._told_lost(count)
 
     # -- What plugin hosts want ------------------------------------------------------------------
@@ -270,7 +273,3 @@ def refusal(found: Any) -> Exception | None:
     if found == NOBODY:
         return NobodyThere("no plugin host of its group was alive lately")
     return StreamFull("the stream has reached redis.stream_limit") if found == FULL else None
-
-
-def _error_of(result: Any) -> Exception | None:
-    return result.exception  # type: ignore[no-any-return]

@@ -22,38 +22,70 @@ ANSWERS_S = 60
 """Seconds after which the answers for a dead node are dropped."""
 DEFAULT_GROUP = "default"
 
-FORWARDED, NOBODY, FULL = 1, -1, -2
-"""Results of `SEND`, unless it returns a stored answer; the first comes with the id of the entry."""
+NOBODY, FULL = -1, -2
+"""Results of `SEND` for an envelope that is not written; else they are the id of its entry, or a stored answer in a
+list."""
 
-# KEYS: stream, alive, and for what is answered done. ARGV: limit, envelope.
+# A `ScriptBatch`. Keys of an envelope: stream, alive, done or none. Arguments: limit, envelope.
 SEND = """
-local kept = #KEYS > 2 and redis.call('GET', KEYS[3])
-if kept then return kept end
-if redis.call('EXISTS', KEYS[2]) == 0 then return -1 end
-if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[1]) then return -2 end
-return {1, redis.call('XADD', KEYS[1], '*', 'e', ARGV[2])}
-"""
-
-# KEYS: stream, done, answers. ARGV: group, entry, answer, seconds to keep it or 0, request id as JSON, most answers,
-# their seconds. The first answer that was stored counts.
-FINISH = """
-local answer = ARGV[3]
-if ARGV[4] == '0' then
-  answer = redis.call('GET', KEYS[2]) or answer
-elseif not redis.call('SET', KEYS[2], answer, 'NX', 'EX', ARGV[4]) then
-  answer = redis.call('GET', KEYS[2])
+local alive, length, found = {}, {}, {}
+local function send(stream, hosts, done, limit, envelope)
+  local kept = done and redis.call('GET', done)
+  if kept then return {kept} end
+  alive[hosts] = alive[hosts] or redis.call('EXISTS', hosts)
+  if alive[hosts] == 0 then return -1 end
+  length[stream] = length[stream] or redis.call('XLEN', stream)
+  if length[stream] >= tonumber(limit) then return -2 end
+  local id = redis.call('XADD', stream, '*', 'e', envelope)
+  length[stream] = length[stream] + 1
+  return id
 end
-answer = '{"v":1,"kind":"answer","id":' .. ARGV[5] .. ',' .. string.sub(answer, 2)
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], '*', 'a', answer)
-redis.call('EXPIRE', KEYS[3], ARGV[7])
-redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
-redis.call('XDEL', KEYS[1], ARGV[2])
+local function key(n) return KEYS[tonumber(ARGV[n])] end
+for n = 1, #ARGV, 5 do
+  local fine, one = pcall(send, key(n), key(n + 1), key(n + 2), ARGV[n + 3], ARGV[n + 4])
+  if not fine and type(one) == 'string' then one = {err = one} end
+  table.insert(found, one)
+end
+return found
 """
 
-# KEYS: stream. ARGV: group, entry. For entries that get no answer.
-DROP = """
-redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
-redis.call('XDEL', KEYS[1], ARGV[2])
+# A `ScriptBatch` with the settings: group, most answers of a node, seconds for which they are kept. Keys of an entry:
+# stream, done or none, answers or none. Arguments: entry, answer, seconds to keep it or 0, request id as JSON. The
+# first answer that was stored counts. An entry whose answer cannot be written stays.
+FINISH = """
+local group, most, lasting = ARGV[1], ARGV[2], ARGV[3]
+local ended, told, found = {}, {}, {}
+local function answer(done, answers, said, keep, id)
+  if done and (keep == '0' or not redis.call('SET', done, said, 'NX', 'EX', keep)) then
+    said = redis.call('GET', done) or said
+  end
+  said = '{"v":1,"kind":"answer","id":' .. id .. ',' .. string.sub(said, 2)
+  redis.call('XADD', answers, '*', 'a', said)
+  told[answers] = true
+end
+local function key(n) return KEYS[tonumber(ARGV[n])] end
+for n = 4, #ARGV, 7 do
+  local stream, done, answers, entry = key(n), key(n + 1), key(n + 2), ARGV[n + 3]
+  local fine, one = true, 1
+  if answers then fine, one = pcall(answer, done, answers, ARGV[n + 4], ARGV[n + 5], ARGV[n + 6]) end
+  if fine then
+    ended[stream] = ended[stream] or {}
+    table.insert(ended[stream], entry)
+    one = 1
+  elseif type(one) == 'string' then
+    one = {err = one}
+  end
+  table.insert(found, one)
+end
+for answers in pairs(told) do
+  redis.call('XTRIM', answers, 'MAXLEN', '~', most)
+  redis.call('EXPIRE', answers, lasting)
+end
+for stream, entries in pairs(ended) do
+  redis.pcall('XACK', stream, group, unpack(entries))
+  redis.pcall('XDEL', stream, unpack(entries))
+end
+return found
 """
 
 # KEYS: hosts, alive, partitions, wants, groups. ARGV: plugin host, lease in ms, ms that the group counts as alive,

@@ -7,7 +7,6 @@ import pytest
 
 from chargehand.remote.plugins.streams import (
     FINISH,
-    FORWARDED,
     FULL,
     NOBODY,
     RENEW,
@@ -18,7 +17,8 @@ from chargehand.remote.plugins.streams import (
     partition_of,
 )
 from chargehand.remote.redis.address import Address
-from chargehand.remote.redis.link import Link
+from chargehand.remote.redis.link import Link, RedisCommandRefused
+from chargehand.remote.redis.script_batch import ScriptBatch
 
 from ...hub import until
 
@@ -57,36 +57,112 @@ def test_keys_of_different_parts_differ_though_joined_they_are_the_same():
     assert key_of(b"ab", b"c") == key_of(b"ab", b"c")
 
 
-def test_nothing_is_sent_where_nobody_is_or_too_much_waits(link):
-    names = (KEYS.stream(0, "g"), KEYS.alive("g"))
-    assert link.ask("EVAL", SEND, 2, *names, 2, "x") == NOBODY
-    link.ask("SET", KEYS.alive("g"), "w")
-    first, second, third = (link.ask("EVAL", SEND, 2, *names, 2, "x") for _ in range(3))
-    assert (first[0], second[0], third) == (FORWARDED, FORWARDED, FULL)
-    assert [entry for entry, _ in link.ask("XRANGE", names[0], "-", "+")] == [first[1], second[1]]
+class Batches:
+    """Batches of the scripts, and what they told, in order."""
+
+    def __init__(self, link):
+        self.link = link
+        self.sends = ScriptBatch(link, SEND)
+        self.ends = ScriptBatch(link, FINISH, "g", 100, 60)
+        self.told = []
+
+    def send(self, stream, envelope="x", *, done="", limit=2):
+        names = (stream, KEYS.alive("g"), done)
+        self.sends.run(names, (limit, envelope), lambda *told: self.told.append(told))
+
+    def finish(self, stream, entry, answer, *, done="", answers=KEYS.answers("n"), keep_s=60, id_="1"):  # noqa: B008
+        arguments = (entry, answer, keep_s, f'"{id_}"')
+        self.ends.run((stream, done, answers), arguments, lambda *told: self.told.append(told))
+
+    def results(self, number):
+        until(lambda: len(self.told) == number)
+        told, self.told = self.told, []
+        return told
+
+    def answers(self):
+        """List the answers without what all of them begin with."""
+        found = self.link.ask("XRANGE", KEYS.answers("n"), "-", "+")
+        return [fields[1].removeprefix(b'{"v":1,"kind":"answer","id":"1",') for _, fields in found]
+
+    def entries(self, stream):
+        return [entry for entry, _ in self.link.ask("XRANGE", stream, "-", "+")]
 
 
-def test_what_was_answered_is_answered_the_same_and_not_sent_again(link):
-    link.ask("SET", KEYS.alive("g"), "w")
-    stream, done, answers = KEYS.stream(0, "g"), KEYS.done("k"), KEYS.answers("n")
+@pytest.fixture
+def batches(link):
+    return Batches(link)
+
+
+STREAM, OTHER = KEYS.stream(0, "g"), KEYS.stream(1, "g")
+
+
+def test_nothing_is_sent_where_nobody_is_or_too_much_waits(batches):
+    batches.send(STREAM)
+    assert batches.results(1) == [(NOBODY, None)]
+    batches.link.ask("SET", KEYS.alive("g"), "w")
+    for stream in (STREAM, STREAM, STREAM, OTHER):
+        batches.send(stream)
+    batches.sends.flush()
+    batches.send(STREAM)
+    told = [found for found, _ in batches.results(5)]
+    assert told == [*batches.entries(STREAM), FULL, *batches.entries(OTHER), FULL]
+
+
+def test_what_was_answered_is_answered_the_same_and_not_sent_again(batches):
+    batches.link.ask("SET", KEYS.alive("g"), "w")
+    done = KEYS.done("k")
     for answer in (b'{"response":{"a":1}}', b'{"response":{"a":2}}'):
-        entry = link.ask("XADD", stream, "*", "e", "x")
-        link.ask("EVAL", FINISH, 3, stream, done, answers, "g", entry, answer, 60, '"1"', 100, 60)
-    told = [fields[1] for _, fields in link.ask("XRANGE", answers, "-", "+")]
-    assert told == [b'{"v":1,"kind":"answer","id":"1","response":{"a":1}}'] * 2
-    assert link.ask("XLEN", stream) == 0
-    assert link.ask("EVAL", SEND, 3, stream, KEYS.alive("g"), done, 2, "x") == b'{"response":{"a":1}}'
+        entry = batches.link.ask("XADD", STREAM, "*", "e", "x")
+        batches.finish(STREAM, entry, answer, done=done)
+    batches.results(2)
+    assert batches.answers() == [b'"response":{"a":1}}'] * 2
+    assert batches.entries(STREAM) == []
+    batches.send(STREAM, done=done)
+    batches.send(OTHER)
+    assert batches.results(2)[0] == ([b'{"response":{"a":1}}'], None)
+    assert (len(batches.entries(STREAM)), len(batches.entries(OTHER))) == (0, 1)
 
 
-def test_a_failure_is_not_kept_and_gives_way_to_an_answer(link):
-    stream, done, answers = KEYS.stream(0, "g"), KEYS.done("k"), KEYS.answers("n")
-    names = (stream, done, answers)
-    link.ask("EVAL", FINISH, 3, *names, "g", "1-0", b'{"failed":"x"}', 0, '"1"', 100, 60)
-    assert link.ask("EXISTS", done) == 0
-    link.ask("EVAL", FINISH, 3, *names, "g", "1-0", b'{"response":{}}', 60, '"1"', 100, 60)
-    link.ask("EVAL", FINISH, 3, *names, "g", "1-0", b'{"failed":"x"}', 0, '"1"', 100, 60)
-    told = [fields[1].partition(b',"id":"1",')[2] for _, fields in link.ask("XRANGE", answers, "-", "+")]
-    assert told == [b'"failed":"x"}', b'"response":{}}', b'"response":{}}']
+def test_a_failure_is_not_kept_and_gives_way_to_an_answer(batches):
+    done = KEYS.done("k")
+    batches.finish(STREAM, "1-0", b'{"failed":"x"}', done=done, keep_s=0)
+    batches.results(1)
+    assert batches.link.ask("EXISTS", done) == 0
+    batches.finish(STREAM, "1-0", b'{"response":{}}', done=done)
+    batches.finish(STREAM, "1-0", b'{"failed":"x"}', done=done, keep_s=0)
+    batches.results(2)
+    assert batches.answers() == [b'"failed":"x"}', b'"response":{}}', b'"response":{}}']
+
+
+def test_entries_of_a_turn_are_removed_with_their_answers_and_those_without_any(batches):
+    entries = [batches.link.ask("XADD", stream, "*", "e", "x") for stream in (STREAM, STREAM, OTHER)]
+    batches.link.ask("XGROUP", "CREATE", STREAM, "g", "0")
+    batches.link.ask("XREADGROUP", "GROUP", "g", "w", "STREAMS", STREAM, ">")
+    batches.finish(STREAM, entries[0], b'{"response":{}}')
+    batches.finish(STREAM, entries[1], b"", answers="")
+    batches.finish(OTHER, entries[2], b'{"response":{}}')
+    assert [error for _, error in batches.results(3)] == [None] * 3
+    assert batches.link.ask("XPENDING", STREAM, "g")[0] == 0
+    assert (batches.entries(STREAM), batches.entries(OTHER)) == ([], [])
+    assert len(batches.answers()) == 2
+    assert batches.link.ask("TTL", KEYS.answers("n")) > 0
+
+
+def test_a_key_of_another_type_costs_its_own_entries_only(batches):
+    batches.link.ask("SET", KEYS.alive("g"), "w")
+    batches.link.ask("SET", STREAM, "no stream")
+    batches.send(STREAM)
+    batches.send(OTHER)
+    refused, sent = batches.results(2)
+    assert isinstance(refused[1], RedisCommandRefused)
+    assert [sent[0]] == batches.entries(OTHER)
+    batches.link.ask("SET", KEYS.answers("no"), "no stream")
+    batches.finish(OTHER, sent[0], b'{"response":{}}', answers=KEYS.answers("no"))
+    batches.finish(OTHER, "1-0", b'{"response":{}}')
+    refused, written = batches.results(2)
+    assert isinstance(refused[1], RedisCommandRefused)
+    assert written == (1, None)
+    assert [sent[0]] == batches.entries(OTHER)  # it has no answer
 
 
 def test_workers_share_the_streams_and_what_is_free_is_taken(link):
