@@ -15,9 +15,9 @@ from .link import RedisCommandRefused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gevent.event import AsyncResult
-
     from .link import Link
+
+    Then = Callable[[Any, Exception | None], None]
 
 RUNS_AT_ONCE = 256
 """Runs of one command: Redis serves nobody else meanwhile."""
@@ -39,13 +39,13 @@ class ScriptBatch:
     def _begin(self) -> None:
         self._places: dict[str, int] = {"": 0}
         self._arguments: list[Any] = [*self._settings]
-        self._told: list[Callable[[Any, Exception | None], None]] = []
+        self._told: list[Then] = []
 
     def run(
         self,
         keys: tuple[str, ...],
         arguments: tuple[bytes | str | int, ...],
-        then: Callable[[Any, Exception | None], None],
+        then: Then,
     ) -> None:
         """Run the script at the end of this turn; call `then(result, error)` in the hub when Redis has answered."""
         if not self._told:
@@ -67,10 +67,8 @@ class ScriptBatch:
         sent = self._link.send("EVAL", self._script, len(places), *places, *arguments)
         sent.rawlink(lambda result: self._answered(told, result))
 
-    def _answered(
-        self, told: list[Callable[[Any, Exception | None], None]], result: AsyncResult[Any]
-    ) -> None:
-        error: Any = result.exception
+    def _answered(self, told: list[Then], result: Any) -> None:
+        error = result.exception
         if error is None:
             try:
                 with self._link.reading():
