@@ -109,7 +109,7 @@ def test_on_a_disk_that_is_nearly_full_transactions_are_stored_and_history_is_no
     assert "(resources.disk_free_bytes)" in tight.output
 
 
-def test_below_the_lower_mark_of_the_disk_nothing_is_acknowledged_until_there_is_room(
+def test_below_the_lower_mark_of_the_disk_nothing_is_acknowledged(
     start_server: StartServer, sockets: contextlib.ExitStack
 ) -> None:
     mark = "[resources]\ndisk_stop_bytes = {}\n"
