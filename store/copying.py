@@ -1,7 +1,9 @@
 """Consistent copy of an SQLite file that is in use, made by a native thread on a connection of its own.
 
-The copy is one snapshot (`VACUUM INTO`): writers are not held up, and their later writes are not in it. A store that is
-restored from it skips the transaction ids that may have been given since: charge points have them.
+The copy is one snapshot: a read transaction is open while SQLite's backup copies the pages in steps, so later writes
+are not in it, and do not make it begin again. Each step is put on the disk, and followed by a pause, so the writer
+finds the disk free; what it writes meanwhile stays in the journal. A store that is restored from the copy skips the
+transaction ids that may have been given since: charge points have them.
 """
 
 from __future__ import annotations
@@ -9,19 +11,27 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub
+from gevent.monkey import get_original  # reads what there was before; patches nothing
 
 from .durable import LARGEST_ID
 from .store import StoreError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SPARE_BYTES = 16 << 20
 """Bytes that a copy must leave free on its disk, for the records that come meanwhile."""
 
-INTERRUPT_S = 0.05
+STEP_PAGES, PAUSE_S = 1000, 0.01
+"""Pages of one step (4 MiB as SQLite makes them), and seconds between two."""
+
+rest: Callable[[float], None] = get_original("time", "sleep")
+"""Sleeps a native thread, whether the host has patched `time` or not."""
 
 IDS_LEFT_OUT = 1_000_000
 """Transaction ids skipped by a store that is restored from a copy: so many may have been given since it was made."""
@@ -34,7 +44,8 @@ class Copy:
         self._source = source
         self._target = target
         self._interrupted = False
-        self._connection: sqlite3.Connection | None = None
+        self.steps = 0
+        """Steps that were made so far."""
 
     def make(self) -> None:
         """Make the copy, readable by its owner alone; switches greenlets. Raises `StoreError` and leaves no file."""
@@ -51,12 +62,7 @@ class Copy:
 
     def _give_up(self, task: Any) -> None:
         self._interrupted = True
-        while not task.ready():
-            connection = self._connection
-            if connection is not None:
-                with suppress(sqlite3.Error):  # closed at this moment
-                    connection.interrupt()  # in vain before the statement has begun
-            task.wait(INTERRUPT_S)
+        task.wait()  # for a step at most
         if task.get() is None:  # it was just done
             get_hub().threadpool.apply(self._remove)
 
@@ -83,8 +89,8 @@ class Copy:
         return failure
 
     def _remove(self) -> None:
-        for name in (self._target, f"{self._target}-journal"):
-            Path(name).unlink(missing_ok=True)
+        for end in ("", "-journal", "-wal", "-shm"):
+            Path(f"{self._target}{end}").unlink(missing_ok=True)
 
     def _copy(self, connection: sqlite3.Connection) -> None:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
@@ -94,12 +100,25 @@ class Copy:
             raise StoreError(
                 f"no copy was made: it needs {needed >> 20} MiB of room, and {free >> 20} MiB are free"
             )
-        self._connection = connection
-        if self._interrupted:
-            raise StoreError("no copy was made: the request for it has ended")
-        connection.execute("VACUUM INTO ?", (self._target,))
+        connection.execute("BEGIN")
+        connection.execute("SELECT next FROM ids").fetchone()  # the snapshot is of this moment
         with closing(sqlite3.connect(self._target, isolation_level=None)) as copy:
+            copy.execute("PRAGMA journal_mode = OFF")  # a copy that is not complete is removed
+            copy.execute("PRAGMA synchronous = OFF")  # each step is put on the disk as a whole
+            with open(self._target, "rb") as file:  # noqa: PTH123 - its descriptor is what counts
+                connection.backup(copy, pages=STEP_PAGES, progress=lambda *_: self._step(file.fileno()))
+            connection.execute("COMMIT")
+            copy.execute("PRAGMA synchronous = FULL")
+            copy.execute("PRAGMA journal_mode = DELETE")  # one that is only read needs no files beside it
             copy.execute(
                 "UPDATE ids SET next = max(next, min(next + ?, ?)) WHERE name = 'transaction'",
                 (IDS_LEFT_OUT, LARGEST_ID + 1),
             )
+
+    def _step(self, descriptor: int) -> None:
+        """End a step. Raises `StoreError` if nobody wants the copy any more."""
+        self.steps += 1
+        if self._interrupted:
+            raise StoreError("no copy was made: the request for it has ended")
+        os.fdatasync(descriptor)
+        rest(PAUSE_S)

@@ -190,8 +190,8 @@ def remove_leftover(system: CentralSystem) -> None:
     """Remove the copy: that of a process that was killed, or the name of one that is open."""
     path = copy_path(system)
     with suppress(OSError):
-        for name in (path, path.with_name(f"{path.name}-journal")):
-            name.unlink(missing_ok=True)
+        for end in ("", "-journal", "-wal", "-shm"):
+            path.with_name(f"{path.name}{end}").unlink(missing_ok=True)
 
 
 class Backup(Resource):

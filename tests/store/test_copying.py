@@ -54,6 +54,8 @@ def test_a_copy_has_all_that_was_handed_over_and_is_for_its_owner_alone(store, t
     store.start_transaction(transaction(2))
     store.backup(str(target))
     assert ask(target, "SELECT id FROM transactions") == [(1,), (2,)]
+    assert ask(target, "PRAGMA journal_mode") == [("delete",)]
+    assert list(target.parent.iterdir()) == [target]
     assert ask(target, "PRAGMA integrity_check") == [("ok",)]
     assert target.stat().st_mode & 0o777 == 0o600
     again = SqliteStore.open(str(target), threads)
@@ -106,6 +108,24 @@ def test_records_are_kept_while_a_copy_is_made_and_it_is_one_moment(store, targe
     assert at_end >= len(found)
 
 
+def test_what_is_written_between_two_steps_makes_a_copy_neither_longer_nor_newer(store, target, monkeypatch):
+    fill(store, megabytes=1)
+    writes = []
+
+    def write(_):
+        with closing(sqlite3.connect(store._path)) as connection, connection:
+            connection.execute("UPDATE events SET kind = 'later'")
+        writes.append(1)
+
+    monkeypatch.setattr(copying, "STEP_PAGES", 50)
+    monkeypatch.setattr(copying, "rest", write)
+    copying.Copy(store._path, str(target)).make()
+    ((pages,),) = ask(target, "PRAGMA page_count")
+    assert 2 < len(writes) <= pages // 50 + 1
+    assert ask(target, "SELECT DISTINCT kind FROM events") == [("large",)]
+    assert ask(store._path, "SELECT DISTINCT kind FROM events") == [("later",)]
+
+
 def test_a_disk_without_room_is_told_before_anything_is_copied(store, target, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=copying.SPARE_BYTES))
     with pytest.raises(StoreError, match=r"needs 16 MiB of room, and 16 MiB are free"):
@@ -146,7 +166,7 @@ def test_a_copy_that_is_given_up_ends_and_leaves_nothing_behind(store, target, m
     making = gevent.spawn(copy.make)
     with gevent.Timeout(LIMIT_S):
         gevent.sleep(0)
-        while moment == "in the middle" and copy._connection is None:
+        while moment == "in the middle" and not copy.steps:
             gevent.sleep(0)
         if moment == "late":  # the thread is done, and the hub does not know it yet
             ends_at = time.monotonic() + LIMIT_S
