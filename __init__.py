@@ -118,6 +118,7 @@ if TYPE_CHECKING:
     from .protocol.events import ReservationEnded as ReservationEnded
     from .protocol.events import SecurityEventReceived as SecurityEventReceived
     from .protocol.events import SessionRestarted as SessionRestarted
+    from .protocol.events import SiteMetered as SiteMetered
     from .protocol.events import StatusChanged as StatusChanged
     from .protocol.events import TransactionUpdated as TransactionUpdated
     from .protocol.message import Message as Message
@@ -144,6 +145,7 @@ if TYPE_CHECKING:
     from .store.records import MeterReading as MeterReading
     from .store.records import Monitor as Monitor
     from .store.records import NetworkProfile as NetworkProfile
+    from .store.records import PluginFact as PluginFact
     from .store.records import Reservation as Reservation
     from .store.records import SecurityProfile as SecurityProfile
     from .store.records import Spooled as Spooled
@@ -315,6 +317,7 @@ _MODULES = {
     "NodeLeft": ".protocol.events",
     "PluginReleased": ".protocol.events",
     "SessionRestarted": ".protocol.events",
+    "SiteMetered": ".protocol.events",
     "StatusChanged": ".protocol.events",
     "TransactionUpdated": ".protocol.events",
     "Message": ".protocol.message",
@@ -336,6 +339,7 @@ _MODULES = {
     "MeterReading": ".store.records",
     "Monitor": ".store.records",
     "NetworkProfile": ".store.records",
+    "PluginFact": ".store.records",
     "Reservation": ".store.records",
     "SecurityProfile": ".store.records",
     "Spooled": ".store.records",

@@ -273,6 +273,13 @@ class CertificateExpiring(DomainEvent, frozen=True, kw_only=True, gc=False, tag=
     expires_at: dt.datetime
 
 
+class SiteMetered(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """A plugin has reported what a site draws at its grid connection: amperes by phase, "L1" to "L3". Live."""
+
+    site: str
+    currents_a: dict[str, float]
+
+
 LIVE: tuple[type[DomainEvent], ...] = (
     ChargePointOnline,
     ChargePointOffline,
@@ -286,6 +293,7 @@ LIVE: tuple[type[DomainEvent], ...] = (
     NodeJoined,
     NodeLeft,
     CertificateExpiring,
+    SiteMetered,
 )
 """All live events."""
 

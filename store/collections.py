@@ -2,8 +2,8 @@
 
 Tags, reservations, charging profiles, local lists, credentials, security profiles, applicants, tokens of the HTTP API,
 logins at the page, levels of log lines, unfinished tickets, facts that ended transactions, questions about ended ones,
-monitors, messages of displays, network profiles, and certificates, installed and issued, are collections: few enough
-for every process, read by sessions without waiting, changed one at a time.
+facts of plugins, monitors, messages of displays, network profiles, and certificates, installed and issued, are
+collections: few enough for every process, read by sessions without waiting, changed one at a time.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from .records import (
     NetworkProfile,
     OverFact,
     PageLogin,
+    PluginFact,
     Reservation,
     SecurityProfile,
     StatusQuery,
@@ -249,6 +250,13 @@ class Collections:
             "status_queries",
             StatusQuery,
             lambda query: f"{query.transaction_id}/{query.charge_point_id}",
+            persist,
+        )
+
+        self.plugin_facts: Collection[PluginFact] = Collection(
+            "plugin_facts",
+            PluginFact,
+            lambda fact: f"{fact.plugin}/{fact.name}/{fact.charge_point_id}",
             persist,
         )
 

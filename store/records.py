@@ -495,6 +495,18 @@ class OverFact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         )
 
 
+class PluginFact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Fact about a charge point that a plugin remembers, for its next instance in whichever process.
+
+    `plugin` is the plugin's name; `name` tells facts about one charge point from one another.
+    """
+
+    plugin: str
+    charge_point_id: str
+    name: str = ""
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
 class StatusQuery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """GetTransactionStatus that is due: its transaction has ended, and events before its end may be missing.
 

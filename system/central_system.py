@@ -30,6 +30,7 @@ from ..admission.security_profiles import SecurityProfiles
 from ..config.checks import checked
 from ..config.errors import ChargehandError
 from ..config.settings import Settings
+from ..protocol.events import SiteMetered
 from ..protocol.versions import VERSIONS
 from ..supervisor.rules import Strategy
 from ..supervisor.supervisor import Supervisor
@@ -802,6 +803,15 @@ class CentralSystem(PluginSystem):
             text=text,
             data=data,
         )
+
+    @from_any_thread
+    def report_meter(self, site: str, currents_a: Mapping[str, float]) -> None:
+        """Report what a site draws at its grid connection: the live event `SiteMetered`.
+
+        `currents_a` are the amperes of each phase, "L1" to "L3", charge points included.
+        """
+        context = self._parts.context
+        context.router.publish(SiteMetered(at=context.now(), site=site, currents_a=dict(currents_a)))
 
     @from_any_thread
     def close_transaction(

@@ -40,6 +40,7 @@ from ..actors.session.recorder import recording_of
 from ..actors.session.tickets import Ticket, TicketRegistry, TicketState
 from ..config.sessions import SessionSettings
 from ..config.settings import Settings
+from ..protocol.events import SiteMetered
 from ..protocol.payload import typed
 from ..protocol.session import Registration, Session, SessionRules
 from ..protocol.versions import VERSIONS
@@ -56,7 +57,7 @@ from .events import StageEvents
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..actors.plugin.plugin import Plugin
     from ..actors.session.charge_point import ChargePoint
@@ -400,6 +401,10 @@ class Stage(PluginSystem):
     def raise_alert(self, charge_point_id: str, **alert: Any) -> Receipt:
         """Raise an alert, as the system does."""
         return raise_alert(self.context, self.store, charge_point_id, **alert)
+
+    def report_meter(self, site: str, currents_a: Mapping[str, float]) -> None:
+        """Report what a site draws at its grid connection, as the system does."""
+        self._router.publish(SiteMetered(at=self.context.now(), site=site, currents_a=dict(currents_a)))
 
     def tickets(self, charge_point_id: str = "", *, open_only: bool = False) -> list[Ticket[Any]]:
         """List tickets, newest first, as the system does."""

@@ -93,6 +93,13 @@ class PluginSystem(CommandSender):
         """
         raise _missing("raise_alert", charge_point_id, severity, source, subject, text, data)
 
+    def report_meter(self, site: str, currents_a: Mapping[str, float]) -> None:
+        """Report what a site draws at its grid connection: the live event `SiteMetered`.
+
+        `currents_a` are the amperes of each phase, "L1" to "L3", charge points included.
+        """
+        raise _missing("report_meter", site, currents_a)
+
     def key_refused(self, charge_point_id: str, value: str | bytes) -> None:
         """Forget a new key that the charge point has not taken. Switches greenlets."""
         raise _missing("key_refused", charge_point_id, value)

@@ -25,6 +25,7 @@ from .passed_call import PassOnFailed
 from .plugin_system import PluginSystem
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Unpack
 
     from ..session.cell import ChargePointCell
@@ -36,7 +37,10 @@ logger = logging.getLogger(__name__)
 
 FAILED = b"failed"
 
-OF_THE_SYSTEM = frozenset(name for name in vars(PluginSystem) if not name.startswith("_")) - {"raise_alert"}
+OF_THE_SYSTEM = frozenset(name for name in vars(PluginSystem) if not name.startswith("_")) - {
+    "raise_alert",
+    "report_meter",
+}
 """Names that a shadow has from its system as they are."""
 
 
@@ -77,6 +81,11 @@ class MutedSystem(PluginSystem):
         if self._cell.shadow:
             return Receipt(done=True)
         return self._cell.system.raise_alert(charge_point_id, **alert)
+
+    def report_meter(self, site: str, currents_a: Mapping[str, float]) -> None:
+        """Report what a site draws once it is promoted; nothing before."""
+        if not self._cell.shadow:
+            self._cell.system.report_meter(site, currents_a)
 
     def _send(self, charge_point: str, request: Any, **options: Unpack[SendOptions]) -> Ticket[Any]:
         if not self._cell.shadow:

@@ -53,6 +53,19 @@ def _meter_values(facts: EventFacts) -> DomainEvent:
     )
 
 
+def _event_values(facts: EventFacts) -> DomainEvent | None:
+    if facts.transaction_id is None or not facts.request.meter_value:
+        return None
+    evse = facts.request.evse
+    return MeterValuesReceived(
+        at=facts.at,
+        charge_point_id=facts.charge_point_id,
+        evse=evse.id if evse is not None else 0,
+        transaction_id=facts.transaction_id,
+        meter_values=msgspec.json.decode(meter_values_of(facts.payload)),
+    )
+
+
 def _progress(facts: EventFacts) -> DomainEvent | None:
     request = facts.request
     if facts.transaction_id is None or request.event_type != TransactionEventType.UPDATED or request.offline:
@@ -75,7 +88,7 @@ def _progress(facts: EventFacts) -> DomainEvent | None:
 EVENTS: Mapping[str, Mapping[type[DomainEvent], MakeEvent]] = {
     "StatusNotification": {StatusChanged: _status},
     "Authorize": {AuthorizationRequested: _authorization},
-    "TransactionEvent": {TransactionUpdated: _progress},
+    "TransactionEvent": {MeterValuesReceived: _event_values, TransactionUpdated: _progress},
     "MeterValues": {MeterValuesReceived: _meter_values},
 }
 """Functions that make live events of an answered call, by action."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargehand.plugins.load_allocation import Claim, allocate
+from chargehand.plugins.load_management.allocation import Claim, allocate
 
 PHASES = ("L1", "L2", "L3")
 LEAST = 60

@@ -1,6 +1,8 @@
 """Load management: a site's limit is shared, holds whatever fails, and is seen, on a stage."""
 
 import datetime as dt
+import runpy
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from chargehand.simulator.answers import refusing
 from chargehand.system.plugin_packages import load_plugin
 from chargehand.testing import Stage
 
+METER = Path(__file__).parents[2] / "examples" / "site_meter.py"
 VERSIONS = pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 
 
@@ -247,6 +250,70 @@ def test_what_others_draw_by_the_meter_is_taken_off_the_limit():
         assert shares(stage) == {"CP1": 12.0}
         stage.advance(60)
         assert shares(stage) == {"CP1": 8.0}
+
+
+def test_another_plugin_reports_the_meter_of_a_site(tmp_path):
+    file = tmp_path / "meter.json"
+    file.write_text('{"L1": 30, "L2": 10, "L3": 38}')
+    reader = runpy.run_path(str(METER))["SiteMeter"].spec(str(file), "home")
+    with Stage(spec(limit_a=50.0, meter=True), reader, bundled=True) as stage:
+        charge(stage, "CP1")
+        stage.advance(10)
+        assert shares(stage) == {"CP1": 12.0}
+        file.write_text('{"L1": 55, "L2": 45, "L3": 35}')  # with 16 A of the vehicle
+        stage.advance(60)
+        assert shares(stage)["CP1"] < 12.0
+
+
+def test_a_limit_that_somebody_else_sets_is_counted_and_replaced():
+    with played() as stage:
+        first = charge(stage, "CP1")
+        charge(stage, "CP2")
+        stage.advance(10)
+        stage.limit("CP1", amps=25.0, phases=3)
+        stage.settle()
+        stage.advance(2)
+        limits = [
+            float(one.cs_charging_profiles.charging_schedule.charging_schedule_period[0].limit)
+            for one in stage.sent("CP1", v16.SetChargingProfile)
+        ]
+        assert limits[-2:] == [25.0, 16.0]
+        assert first.online
+        stage.clear_limit("CP1")
+        stage.advance(2)
+        assert shares(stage) == {"CP1": 16.0, "CP2": 16.0}
+
+
+def test_currents_in_a_transaction_event_are_seen():
+    with played(limit_a=20.0) as stage:
+        point = stage.connect("CP1", subprotocol="ocpp2.0.1")
+        boot = {"reason": "PowerUp", "chargingStation": {"model": "M", "vendorName": "V"}}
+        point.call("BootNotification", boot)
+        now = dt.datetime.fromtimestamp(stage.clock.time(), dt.UTC).isoformat()
+        event = {
+            "eventType": "Started",
+            "timestamp": now,
+            "triggerReason": "Authorized",
+            "seqNo": 0,
+            "transactionInfo": {"transactionId": "T", "chargingState": "Charging"},
+            "evse": {"id": 1},
+        }
+        point.call("TransactionEvent", event)
+        stage.advance(1)
+        samples = [
+            {
+                "value": value,
+                "measurand": "Current.Import",
+                "phase": phase,
+                "unitOfMeasure": {"unit": "A", "multiplier": -1},
+            }
+            for phase, value in (("L1", 98), ("L2", 0), ("L3", 0))
+        ]
+        told = {"eventType": "Updated", "triggerReason": "MeterValuePeriodic", "seqNo": 1}
+        told["meterValue"] = [{"timestamp": now, "sampledValue": samples}]
+        point.call("TransactionEvent", {key: one for key, one in (event | told).items() if key != "evse"})
+        (view,) = site(stage)["charge_points"]
+        assert view["drawn_a"] == {"L1": 9.8, "L2": 0.0, "L3": 0.0}
 
 
 def test_a_limit_that_is_not_kept_is_an_alert_and_is_reserved():
