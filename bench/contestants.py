@@ -14,9 +14,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from beside import (
+    HelperFailedError,
+    config_of,
+    nothing,
+    with_certificate,
+    with_plugin_hosts,
+    with_postgres,
+    without_postgres,
+    without_redis,
+    without_tls,
+)
+from machine import family
 
 from chargehand.tests.ports import free_port
 
@@ -32,13 +45,19 @@ class Contestant:
     """Name, remark, and command that serves `ws://127.0.0.1:PORT/ocpp/{id}`.
 
     The command is made from a port and a data folder. `rate`: new connections per second that the server takes without
-    losing one, for scenarios with many idle connections.
+    losing one, for scenarios with many idle connections. `beside` starts what the server needs, from its Python, its
+    port and the folder of the turn, and yields its process ids; `lacks` returns the reason why that cannot be had.
+    With `secure` the port speaks wss. Several processes are not `pinned`: they and the generator share all cores.
     """
 
     name: str
     what: str
     command: Callable[[int, Path], list[str]]
     rate: float = 1_500
+    beside: Callable[[str, int, Path], AbstractContextManager[list[int]]] | None = None
+    lacks: Callable[[], str | None] = nothing
+    secure: bool = False
+    pinned: bool = True
 
 
 def ours(transport: str, *plugins: str, store: str = "memory") -> Callable[[int, Path], list[str]]:
@@ -48,6 +67,34 @@ def ours(transport: str, *plugins: str, store: str = "memory") -> Callable[[int,
         *("--port", str(port), "--http-port", "0", "--store", store, "--data", str(data)),
         *(part for plugin in plugins for part in ("--plugin", plugin)),
     ]
+
+
+def ours_with(
+    transport: str, *more: str, store: str | None = "memory", port: str | None = None
+) -> Callable[[int, Path], list[str]]:
+    """Return the command of chargehand with the configuration file that `beside` has written into the turn's folder."""
+    return lambda own_port, data: [
+        *(
+            sys.executable,
+            "-m",
+            "chargehand",
+            "serve",
+            "--transport",
+            transport,
+            "--port",
+            port or str(own_port),
+        ),
+        *("--http-port", "0", "--data", str(data), "--config", str(config_of(data.parent))),
+        *(() if store is None else ("--store", store)),
+        *more,
+    ]
+
+
+def at(contestant: "Contestant", python: Path) -> "Contestant":
+    """Return a contestant of ours, run by the Python of another checkout; of others nothing changes."""
+    if contestant.name in THEIRS:
+        return contestant
+    return replace(contestant, command=lambda port, data: [str(python), *contestant.command(port, data)[1:]])
 
 
 def script(name: str) -> Callable[[int, Path], list[str]]:
@@ -65,10 +112,17 @@ GREENLET = "chargehand greenlet"
 REACTOR_PLUGIN = "reactor + plugin"
 GREENLET_PLUGIN = "greenlet + plugin"
 REACTOR_SQLITE = "reactor + sqlite"
+REACTOR_POSTGRES = "reactor + postgresql"
+REACTOR_TLS = "reactor + tls"
+GREENLET_TLS = "greenlet + tls"
+REACTOR_REMOTE = "reactor + remote plugin"
+TWO_WORKERS = "two workers + sqlite"
 PEER = "ocpp + websockets"
 NODE_PEER = "ocpp-rpc (node)"
 ECHO = "raw gevent echo"
 PLUGIN = "user_plugin:Depot"
+
+THEIRS = (PEER, NODE_PEER, ECHO)
 
 # The order is the order within a round.
 CONTESTANTS = (
@@ -77,6 +131,40 @@ CONTESTANTS = (
     Contestant(REACTOR_PLUGIN, "and a user's plugin for three actions", ours("reactor", PLUGIN)),
     Contestant(GREENLET_PLUGIN, "and a user's plugin for three actions", ours("greenlet", PLUGIN)),
     Contestant(REACTOR_SQLITE, "and every record on the disk", ours("reactor", store="sqlite")),
+    Contestant(
+        REACTOR_POSTGRES,
+        "and every record in PostgreSQL, whose processes count as well",
+        ours_with("reactor", store=None),
+        beside=with_postgres,
+        lacks=without_postgres,
+        pinned=False,
+    ),
+    *(
+        Contestant(
+            name,
+            "over wss, certificate with an ECDSA key",
+            ours_with(transport, port="0"),
+            rate=300,
+            beside=with_certificate,
+            lacks=without_tls,
+            secure=True,
+        )
+        for name, transport in ((REACTOR_TLS, "reactor"), (GREENLET_TLS, "greenlet"))
+    ),
+    Contestant(
+        REACTOR_REMOTE,
+        "the same plugin in two plugin hosts behind Redis, whose processes count as well",
+        ours_with("reactor"),
+        beside=with_plugin_hosts,
+        lacks=without_redis,
+        pinned=False,
+    ),
+    Contestant(
+        TWO_WORKERS,
+        "two worker processes and one SQLite file",
+        lambda port, data: [*ours("reactor", store="sqlite")(port, data), "--workers", "2"],
+        pinned=False,
+    ),
     Contestant(PEER, "from PyPI, default validation", script("peer_ocpp.py"), rate=300),
     Contestant(NODE_PEER, "from npm, strict mode", node_script("peer_rpc.cjs")),
     Contestant(ECHO, "no OCPP at all: the floor", script("echo.py")),
@@ -117,6 +205,11 @@ class Running:
     contestant: Contestant
     port: int
     pid: int
+    beside: list[int] = field(default_factory=list)
+
+    def pids(self) -> list[int]:
+        """Return the processes of the contestant: those started for it, and all their children."""
+        return family(self.pid, *self.beside)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the server."""
@@ -130,23 +223,31 @@ class NotStartedError(RuntimeError):
 @contextmanager
 def running(contestant: Contestant, core: int | None, *more_ports: int) -> Iterator[Running]:
     """Start a contestant on `core` (None: any), wait until its ports are open, and end it with its children."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
         data, port = Path(folder), free_port()
+        command = contestant.command(port, data / "data")
+        try:
+            others = (
+                stack.enter_context(contestant.beside(command[0], port, data)) if contestant.beside else []
+            )
+        except HelperFailedError as error:
+            raise NotStartedError(str(error)) from None
         log = data / "output"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                contestant.command(port, data / "data"),
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=os.environ | {"PYTHONPATH": f"{HERE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
                 start_new_session=True,  # a group of its own, so that all of it can be ended
-                preexec_fn=lambda: settle(core),  # noqa: PLW1509 (the bench has one thread)
+                preexec_fn=lambda: settle(core if contestant.pinned else None),  # noqa: PLW1509 (the bench has one thread)
             )
         try:
             for awaited in (port, *more_ports):
                 wait_for_port(process, awaited, log)
-            yield Running(contestant, port, process.pid)
+            yield Running(contestant, port, process.pid, others)
         finally:
             end(process)
 

@@ -9,7 +9,8 @@
  * Each answer must be a CALLRESULT [3,"<id>",...] with the id we sent.
  * After --seconds it prints one line: calls/s, latency in ms, errors.
  *
- *   gcc -O2 -Wall -o cpload cpload.c
+ *   gcc -O2 -Wall -o cpload cpload.c             without TLS
+ *   gcc -O2 -Wall -DWITH_TLS -o cpload cpload.c -lssl -lcrypto
  *   ./cpload --port 9000 --connections 100 --seconds 10 --warmup 2
  *
  *   --host A         IPv4 address of the server       (127.0.0.1)
@@ -37,8 +38,12 @@
  *                    with --pid print what they cost the server's memory
  *   --compression    offer it.  Messages are sent as they are all the same, and
  *                    the answers are too short for it
+ *   --tls            wss: a full handshake for each connection.  The server's
+ *                    certificate is not verified
+ *   --resume         with --tls: each handshake but the first resumes its session
  *   --pid P          the server's process: also print its CPU time per call,
- *                    or with --idle its memory before and after
+ *                    or with --idle its memory before and after.  Given again,
+ *                    for a server of several processes: the sum
  *
  * SIGTERM ends the time that was asked for at once, with the figures so far.
  * SIGUSR1 prints the figures of a load since the last such line, and starts
@@ -62,6 +67,10 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef WITH_TLS
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#endif
 
 /* A fixed handshake key, so that the one right answer is known too (it is
  * the example of RFC 6455, section 1.3). */
@@ -72,7 +81,7 @@
 #define MAX_OUT 2048      /* largest frame we send */
 #define IN_SIZE 65536     /* largest answer we take */
 
-enum state { CLOSED, CONNECTING, UPGRADING, BOOTING, READY, WAITING };
+enum state { CLOSED, CONNECTING, SECURING, UPGRADING, BOOTING, READY, WAITING };
 enum call { BOOT, METER, HEARTBEAT, STATUS, START, STOP, NCALLS };
 
 static const char *const call_name[NCALLS] = {
@@ -88,12 +97,16 @@ struct conn {
     uint64_t due;             /* when the outstanding CALL was due, ns */
     char *part;               /* bytes of an incomplete frame, or NULL */
     uint32_t part_len;
+#ifdef WITH_TLS
+    SSL *ssl;
+#endif
 };
 
 /* -------------------------------------------------------------- options */
 
 static const char *host = "127.0.0.1", *prefix = "/ocpp/";
-static int port = 9000, nconns = 100, first = 0, idle = 0, server_pid = 0, v201 = 0, offer = 0;
+static int port = 9000, nconns = 100, first = 0, idle = 0, v201 = 0, offer = 0;
+static int server_pids[64], nservers = 0, tls = 0, resume = 0;
 static double seconds = 10, warmup = 2, rate = 2000, pace = 0, hold = 0;
 static int weight[NCALLS] = { 0, 60, 20, 10, 5, 5 };
 
@@ -299,6 +312,85 @@ static int make_call(struct conn *c, char *out, int what)
     }
 }
 
+/* ------------------------------------------------------------------ TLS */
+
+#ifdef WITH_TLS
+static SSL_CTX *tls_context;
+static unsigned char *tls_session;        /* of the first connection, with --resume */
+static int tls_session_len;
+
+static int keep_session(SSL *ssl, SSL_SESSION *session)
+{
+    (void)ssl;
+    if (resume && !tls_session) tls_session_len = i2d_SSL_SESSION(session, &tls_session);
+    return 0;
+}
+
+/* A copy for each connection: OpenSSL changes a session that is used. */
+static void take_session(SSL *ssl)
+{
+    const unsigned char *at = tls_session;
+    SSL_SESSION *session = at ? d2i_SSL_SESSION(NULL, &at, tls_session_len) : NULL;
+    if (session) SSL_set_session(ssl, session);
+    SSL_SESSION_free(session);
+}
+
+static void prepare_tls(void)
+{
+    tls_context = SSL_CTX_new(TLS_client_method());
+    if (!tls_context) die("no TLS context");
+    SSL_CTX_set_verify(tls_context, SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_mode(tls_context, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_session_cache_mode(tls_context,
+                                   SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(tls_context, keep_session);
+}
+#endif
+
+/* The others wait for the session of the first one. */
+static int may_open(int number)
+{
+#ifdef WITH_TLS
+    return !resume || number == 0 || tls_session != NULL;
+#else
+    (void)number;
+    return 1;
+#endif
+}
+
+static int put(struct conn *c, const void *data, int len)
+{
+#ifdef WITH_TLS
+    if (c->ssl) return SSL_write(c->ssl, data, len);
+#endif
+    return send(c->fd, data, len, MSG_NOSIGNAL);
+}
+
+/* As recv: -1 with errno EAGAIN if there is nothing, 0 at the end. */
+static int get(struct conn *c, char *data, int size)
+{
+#ifdef WITH_TLS
+    if (c->ssl) {
+        int got = 0, n = 1;
+        while (got < size && (n = SSL_read(c->ssl, data + got, size - got)) > 0) got += n;
+        if (got) return got;
+        if (SSL_get_error(c->ssl, n) != SSL_ERROR_WANT_READ) return 0;
+        errno = EAGAIN;
+        return -1;
+    }
+#endif
+    return recv(c->fd, data, size, 0);
+}
+
+static void shut(struct conn *c)
+{
+#ifdef WITH_TLS
+    if (c->ssl) SSL_free(c->ssl);
+    c->ssl = NULL;
+#endif
+    close(c->fd);
+}
+
 /* ------------------------------------------------------------ WebSocket */
 
 static void drop(struct conn *c, const char *why)
@@ -308,7 +400,7 @@ static void drop(struct conn *c, const char *why)
     if (++drops <= 5)
         fprintf(stderr, "cpload: connection %d lost: %s\n",
                 (int)(c - conns) + first, why);
-    close(c->fd);
+    shut(c);
     free(c->part);
     c->part = NULL;
     c->state = CLOSED;
@@ -340,7 +432,7 @@ static void send_frame(struct conn *c, int opcode, const char *data, int len)
         w ^= mask8;
         memcpy(f + h + i, &w, 8);
     }
-    if (send(c->fd, f, h + len, MSG_NOSIGNAL) != h + len)
+    if (put(c, f, h + len) != h + len)
         drop(c, "short write");
     else if (measuring)
         sent_bytes += h + len;
@@ -490,7 +582,7 @@ static void on_readable(struct conn *c)
     int have = c->part_len;
 
     if (have) memcpy(in, c->part, have);
-    int n = recv(c->fd, in + have, IN_SIZE - have, 0);
+    int n = get(c, in + have, IN_SIZE - have);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n <= 0) { drop(c, n ? strerror(errno) : "end of file"); return; }
     have += n;
@@ -515,13 +607,9 @@ static void on_readable(struct conn *c)
     }
 }
 
-static void on_connected(struct conn *c)
+static void ask_upgrade(struct conn *c)
 {
     char req[512];
-    int err = 0;
-    socklen_t sl = sizeof err;
-    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &sl);
-    if (err) { drop(c, strerror(err)); return; }
     int n = snprintf(req, sizeof req,
         "GET %sCP%06d HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Key: " WS_KEY "\r\n"
@@ -529,9 +617,45 @@ static void on_connected(struct conn *c)
         prefix, (int)(c - conns) + first, host, port, v201 ? "2.0.1" : "1.6",
         offer ? "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" : "");
     c->state = UPGRADING;
+    if (put(c, req, n) != n) drop(c, "short write");
+}
+
+static void secure(struct conn *c)
+{
+#ifdef WITH_TLS
+    int done = SSL_do_handshake(c->ssl);
+    if (done == 1) {
+        if (resume && c != conns && !SSL_session_reused(c->ssl)) {
+            drop(c, "the server did not resume the session");
+            return;
+        }
+        ask_upgrade(c);
+    } else if (SSL_get_error(c->ssl, done) != SSL_ERROR_WANT_READ) {
+        const char *why = ERR_reason_error_string(ERR_get_error());
+        drop(c, why ? why : "TLS handshake failed");
+    }
+#else
+    drop(c, "built without TLS");
+#endif
+}
+
+static void on_connected(struct conn *c)
+{
+    int err = 0;
+    socklen_t sl = sizeof err;
+    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &sl);
+    if (err) { drop(c, strerror(err)); return; }
     struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
     epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &ev);
-    if (send(c->fd, req, n, MSG_NOSIGNAL) != n) drop(c, "short write");
+    if (!tls) { ask_upgrade(c); return; }
+#ifdef WITH_TLS
+    c->ssl = SSL_new(tls_context);
+    SSL_set_fd(c->ssl, c->fd);
+    SSL_set_connect_state(c->ssl);
+    take_session(c->ssl);
+#endif
+    c->state = SECURING;
+    secure(c);
 }
 
 static void open_conn(struct conn *c)
@@ -558,6 +682,7 @@ static void poll_once(int ms)
         struct conn *c = ev[i].data.ptr;
         if (c->state == CLOSED) continue;
         if (c->state == CONNECTING) on_connected(c);
+        else if (c->state == SECURING) secure(c);
         else on_readable(c);
     }
 }
@@ -593,30 +718,35 @@ static void parse_mix(char *s)
     }
 }
 
-static long rss_kib(int pid)
+static long rss_kib(void)
 {
     char path[64], line[256];
-    long kib = -1;
-    snprintf(path, sizeof path, "/proc/%d/status", pid);
-    FILE *f = fopen(path, "r");
-    if (!f) return -1;
-    while (fgets(line, sizeof line, f))
-        if (sscanf(line, "VmRSS: %ld", &kib) == 1) break;
-    fclose(f);
-    return kib;
+    long sum = 0, kib;
+    for (int i = 0; i < nservers; i++) {
+        snprintf(path, sizeof path, "/proc/%d/status", server_pids[i]);
+        FILE *f = fopen(path, "r");
+        if (!f) continue;
+        while (fgets(line, sizeof line, f))
+            if (sscanf(line, "VmRSS: %ld", &kib) == 1) { sum += kib; break; }
+        fclose(f);
+    }
+    return sum;
 }
 
 static double server_cpu_seconds(void)
 {
     char path[64], line[1024];
-    unsigned long user = 0, sys = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", server_pid);
-    FILE *f = server_pid ? fopen(path, "r") : NULL;
-    if (!f) return 0;
-    char *p = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
-    if (p) sscanf(p, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys);
-    fclose(f);
-    return (double)(user + sys) / sysconf(_SC_CLK_TCK);
+    unsigned long user, sys, sum = 0;
+    for (int i = 0; i < nservers; i++) {
+        snprintf(path, sizeof path, "/proc/%d/stat", server_pids[i]);
+        FILE *f = fopen(path, "r");
+        if (!f) continue;
+        char *p = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
+        if (p && sscanf(p, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys) == 2)
+            sum += user + sys;
+        fclose(f);
+    }
+    return (double)sum / sysconf(_SC_CLK_TCK);
 }
 
 static double cpu_seconds(void)
@@ -663,8 +793,8 @@ static void hold_idle(double time, long rss_before)
 {
     uint64_t end = now_ns() + (uint64_t)(time * 1e9);
     while (!asked_to_end && now_ns() < end) poll_once(20);
-    if (server_pid) {
-        long rss = rss_kib(server_pid);
+    if (nservers) {
+        long rss = rss_kib();
         printf("idle n=%d rss_before_kib=%ld rss_after_kib=%ld per_connection_kib=%.2f lost=%lu\n",
                nready, rss_before, rss, (double)(rss - rss_before) / nready, drops);
     }
@@ -699,7 +829,8 @@ int main(int argc, char **argv)
         { "seconds", 1, 0, 't' }, { "warmup", 1, 0, 'w' }, { "rate", 1, 0, 'r' },
         { "mix", 1, 0, 'm' }, { "pace", 1, 0, 'P' }, { "idle", 0, 0, 'i' },
         { "hold", 1, 0, 'H' }, { "pid", 1, 0, 'd' }, { "ocpp", 1, 0, 'o' },
-        { "compression", 0, 0, 'c' }, { 0 } };
+        { "compression", 0, 0, 'c' }, { "tls", 0, 0, 's' }, { "resume", 0, 0, 'S' },
+        { 0 } };
     for (int o; (o = getopt_long(argc, argv, "h:p:n:t:w:r:m:i", opts, 0)) != -1; )
         switch (o) {
         case 'h': host = optarg; break;
@@ -715,7 +846,12 @@ int main(int argc, char **argv)
         case 'i': idle = 1; break;
         case 'c': offer = 1; break;
         case 'H': hold = atof(optarg); break;
-        case 'd': server_pid = atoi(optarg); break;
+        case 'd':
+            if (nservers == 64) die("too many --pid");
+            server_pids[nservers++] = atoi(optarg);
+            break;
+        case 's': tls = 1; break;
+        case 'S': resume = 1; break;
         case 'o':
             v201 = !strcmp(optarg, "2.0.1");
             if (!v201 && strcmp(optarg, "1.6")) die("--ocpp is 1.6 or 2.0.1");
@@ -729,6 +865,11 @@ int main(int argc, char **argv)
     setrlimit(RLIMIT_NOFILE, &rl);
     if (rl.rlim_cur < (rlim_t)nconns + 16) die("open files limit too low: %ld", (long)rl.rlim_cur);
 
+#ifdef WITH_TLS
+    if (tls) prepare_tls();
+#else
+    if (tls) die("built without TLS");
+#endif
     run = now_ns() / 1000;
     setvbuf(stdout, NULL, _IOLBF, 0);
     conns = calloc(nconns, sizeof *conns);
@@ -737,12 +878,12 @@ int main(int argc, char **argv)
     build_deck();
 
     /* Connect, at --rate, and wait for every Boot to be answered. */
-    long rss0 = server_pid ? rss_kib(server_pid) : 0;
+    long rss0 = rss_kib();
     uint64_t t0 = now_ns(), progress = t0;
     int opened = 0, last = 0;
     while (nready + (int)drops < nconns) {
         uint64_t t = now_ns();
-        while (opened < nconns && (t - t0) / 1e9 * rate >= opened)
+        while (opened < nconns && (t - t0) / 1e9 * rate >= opened && may_open(opened))
             open_conn(&conns[opened++]);
         poll_once(1);
         if (nready != last) { last = nready; progress = t; }
@@ -756,7 +897,7 @@ int main(int argc, char **argv)
         hold_idle(seconds, rss0);
         int lost = drops || bad_answers;
         for (int i = 0; i < nconns; i++)
-            if (conns[i].state != CLOSED) close(conns[i].fd);
+            if (conns[i].state != CLOSED) shut(&conns[i]);
         return lost;
     }
     if (hold > 0) hold_idle(hold, rss0);

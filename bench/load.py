@@ -26,9 +26,12 @@ class LoadFailedError(RuntimeError):
     """The load could not be made, or its answers were wrong; the text is that of `cpload`."""
 
 
-def build() -> Path:
-    """Return the compiled generator. Compiles only if the source is newer; exits without a C compiler."""
-    program = BUILD / "cpload"
+def build(*, secure: bool = False) -> Path:
+    """Return the compiled generator, with TLS if it is to be `secure`.
+
+    Compiles only if the source is newer; exits without a C compiler.
+    """
+    program = BUILD / ("cpload-tls" if secure else "cpload")
     if program.exists() and program.stat().st_mtime >= SOURCE.stat().st_mtime:
         return program
     compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
@@ -38,7 +41,10 @@ def build() -> Path:
         )
     BUILD.mkdir(exist_ok=True)
     done = subprocess.run(
-        [compiler, "-O2", "-Wall", "-o", str(program), str(SOURCE)],
+        [
+            *(compiler, "-O2", "-Wall", "-o", str(program)),
+            *(("-DWITH_TLS", str(SOURCE), "-lssl", "-lcrypto") if secure else (str(SOURCE),)),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -53,7 +59,9 @@ class Generator:
 
     def __init__(self, server: Running, core: int | None, **options: float | str | None) -> None:
         """Options are those of `cpload`: a number or a text is its value, None gives an option without a value."""
-        command = [str(build()), "--port", str(server.port), "--pid", str(server.pid)]
+        secure = server.contestant.secure
+        command = [str(build(secure=secure)), "--port", str(server.port), *(("--tls",) if secure else ())]
+        command += [part for pid in server.pids() for part in ("--pid", str(pid))]
         for name, value in options.items():
             command.append(f"--{name}")
             if value is not None:
@@ -154,17 +162,19 @@ def call(
     pace: float = 0,
     hold: float = 0,
     ocpp: str = "1.6",
+    mix: str = "",
 ) -> Figures:
     """Keep one CALL outstanding on every connection (`pace`: calls/s in all instead) and measure.
 
-    With `hold`, that many idle seconds come first, and `kib` is among the figures. `ocpp` is the version of OCPP.
+    With `hold`, that many idle seconds come first, and `kib` is among the figures. `ocpp` is the version of OCPP,
+    `mix` the weights of the messages.
     """
     options: dict[str, float | str | None] = {
         "connections": connections,
         "seconds": seconds,
         "warmup": warmup,
     }
-    options["ocpp"] = ocpp
+    options |= {"ocpp": ocpp} | ({"mix": mix} if mix else {})
     options["rate"] = server.contestant.rate
     options |= ({"pace": pace} if pace else {}) | ({"hold": hold} if hold else {})
     with Generator(server, core, **options) as load:

@@ -3,6 +3,7 @@
 Rule: a limit of the machine is reported before anything is measured, in one line.
 """
 
+import contextlib
 import os
 import platform
 import re
@@ -13,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGES = ("chargehand", "gevent", "msgspec", "marshmallow", "pykka", "ocpp", "websockets")
+TICKS = os.sysconf("SC_CLK_TCK")
 SPARE = 300  # files and ports in addition to the connections
 
 
@@ -43,8 +45,39 @@ def make_room(connections: int) -> None:
         )
 
 
-def description(peer_package: Path) -> dict[str, object]:
-    """Return the machine and the versions for JSON. `peer_package`: the folder of npm's ocpp-rpc."""
+def family(*roots: int) -> list[int]:
+    """Return processes and all their descendants, the processes first."""
+    parents: dict[int, int] = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(file.parent.name)] = int(
+                file.read_text(errors="replace").rpartition(")")[2].split()[1]
+            )
+    found = dict.fromkeys(roots)
+    for pid in parents:
+        above: int | None = pid
+        while above and above not in roots:
+            above = parents.get(above)
+        if above:
+            found[pid] = None
+    return list(found)
+
+
+def cpu_s(*pids: int) -> float:
+    """Return the CPU seconds that processes have used, by the kernel's clock."""
+    used = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+            used += int(fields[11]) + int(fields[12])
+    return used / TICKS
+
+
+def description(peer_package: Path, python: Path | None = None) -> dict[str, object]:
+    """Return the machine and the versions for JSON.
+
+    `peer_package`: the folder of npm's ocpp-rpc; `python`: that of a checkout whose servers are measured.
+    """
     cpu = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return {
         "cpu": cpu[1] if cpu else platform.machine(),
@@ -52,18 +85,23 @@ def description(peer_package: Path) -> dict[str, object]:
         "pinned": cores()[0] is not None,
         "system": f"{platform.system()} {platform.release()}",
         "load_average": os.getloadavg()[0],
-        "versions": {"Python": platform.python_version(), **packages(), **node(peer_package)},
+        "versions": {"Python": platform.python_version(), **packages(python), **node(peer_package)},
     }
 
 
-def packages() -> dict[str, str]:
-    """Return the versions of the packages installed with pip."""
+def packages(python: Path | None = None) -> dict[str, str]:
+    """Return the versions of the packages installed with pip; those of another Python come from there."""
     found = {}
     for name in PACKAGES:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
+    if python is not None:
+        for name, version in found.items():
+            asked = [str(python), "-c", f"from importlib import metadata; print(metadata.version({name!r}))"]
+            said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+            found[name] = said or version
     return found
 
 

@@ -1,4 +1,4 @@
-"""Figures in `docs/performance.md`, and its plot.
+"""Figures in `docs/performance.md`, and its plots.
 
 Rule: it writes between the page's two markers and nowhere else; the text around them stays.
 """
@@ -6,17 +6,19 @@ Rule: it writes between the page's two markers and nowhere else; the text around
 from pathlib import Path
 
 from plot import plot
+from releases import history, kept
 from tables import Report, grids
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = DOCS / "performance.md"
 PLOT = DOCS / "performance.svg"
+HISTORY = DOCS / "performance-history.svg"
 BEGIN = "<!-- figures: written by bench/compare.py --docs -->"
 END = "<!-- figures: end -->"
 
 
 def write(report: Report) -> list[Path]:
-    """Write the page's figures and the plot; return the written files. Exits with a message if the markers are gone."""
+    """Write the page's figures and the plots; return the written files. Exits with a message without the markers."""
     text = PAGE.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise SystemExit(f"{PAGE} needs the lines {BEGIN!r} and {END!r} once, in this order")
@@ -25,7 +27,8 @@ def write(report: Report) -> list[Path]:
         PLOT.write_text(picture, encoding="utf-8")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     PAGE.write_text(f"{before}{BEGIN}\n\n{figures(report)}\n{END}{after}", encoding="utf-8")
-    return [PAGE, PLOT] if picture is not None else [PAGE]
+    HISTORY.write_text(history(kept()), encoding="utf-8")
+    return [PAGE, HISTORY, PLOT] if picture is not None else [PAGE, HISTORY]
 
 
 def figures(report: Report) -> str:

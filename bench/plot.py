@@ -6,7 +6,7 @@ Rule: it is readable on a light page and on a dark one, without a script or a fo
 from html import escape
 from typing import Any
 
-from contestants import PEER
+from contestants import PEER, THEIRS
 
 WIDTH = 760
 NAMES = 190  # room for names to the left
@@ -20,11 +20,13 @@ text { font: 14px system-ui, sans-serif; fill: #24292f; }
 .figure { fill: #57606a; font-size: 13px; }
 .ours { fill: #00897b; }
 .others { fill: #8c959f; }
+.spread { stroke: #24292f; stroke-width: 2; }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3; }
   .figure { fill: #9da7b1; }
   .ours { fill: #26a69a; }
   .others { fill: #6e7681; }
+  .spread { stroke: #e6edf3; }
 }
 """
 
@@ -61,7 +63,7 @@ def bar(number: int, row: tuple[str, float, float], longest: float) -> str:
     top = TOP + STEP * number
     middle = top + BAR // 2 + 5
     length = max(2, round((WIDTH - NAMES - FIGURES) * ratio / longest))
-    kind = "ours" if name.startswith("chargehand") or name.endswith("plugin") else "others"
+    kind = "others" if name in THEIRS else "ours"
     return (
         f'<text x="{NAMES - 10}" y="{middle}" text-anchor="end">{escape(name)}</text>'
         f'<rect class="{kind}" x="{NAMES}" y="{top}" width="{length}" height="{BAR}" rx="3"/>'

@@ -3,11 +3,11 @@
 Rule: the input is a report (see `Comparison.report`) and the output is text; nothing is measured or judged here.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contestants import ECHO, NODE_PEER, PEER, REACTOR
+from contestants import ECHO, NODE_PEER, PEER, REACTOR, REACTOR_PLUGIN, REACTOR_SQLITE
 from rich.table import Table
 
 Report = dict[str, Any]
@@ -75,7 +75,6 @@ SPEED = (
 )
 COLUMNS = {
     "throughput": (*SPEED, Column("generator", "generator", percent)),
-    "throughput-2.0.1": (*SPEED, Column("generator", "generator", percent)),
     "pace": (*SPEED, Column("longest ms", "max_ms", hundredths)),
     "busy": (*SPEED, Column("longest ms", "max_ms", hundredths)),
     "storm": (
@@ -86,36 +85,61 @@ COLUMNS = {
         Column("while dropping", "drop_stall_ms", whole),
     ),
     "memory": (Column("KiB each", "kib", hundredths),),
-    "memory-2.0.1": (Column("KiB each", "kib", hundredths),),
+    "connects": (
+        Column("connections/s", "connects_per_s", whole),
+        Column("CPU ms each", "cpu_ms", hundredths),
+    ),
+    "reconnects": (
+        Column("connected in s", "connect_s", hundredths),
+        Column("others' p99 ms before", "quiet_p99_ms", hundredths),
+        Column("while dropped", "drop_p99_ms", hundredths),
+        Column("while connecting: p50", "connect_p50_ms", hundredths),
+        Column("p99", "connect_p99_ms", hundredths),
+        Column("longest", "connect_max_ms", hundredths),
+    ),
 }
 GROWTH = (
     Column("CPU us/call", "cpu_us", tenths),
     Column("calls/s", "calls_per_s", whole),
     Column("KiB each", "kib", hundredths),
 )
-REFERENCES = {PEER: "x ocpp", NODE_PEER: "x ocpp-rpc", ECHO: "x echo", REACTOR: "x reactor"}
+REFERENCES = {
+    PEER: "x ocpp",
+    NODE_PEER: "x ocpp-rpc",
+    ECHO: "x echo",
+    REACTOR: "x reactor",
+    REACTOR_PLUGIN: "x local plugin",
+    REACTOR_SQLITE: "x one process",
+}
+"""Heading of the ratio to each contestant that others are compared with."""
 
 
 def grids(report: Report) -> list[Grid]:
     """Return all tables that the report has figures for."""
-    found = [
-        grid_of(report, scenario) for scenario in report["scenarios"].values() if scenario["kind"] in COLUMNS
-    ]
+    found = [grid_of(scenario) for scenario in report["scenarios"].values() if scenario["kind"] in COLUMNS]
     return [*found, *growth_of(report), *goals_of(report)]
 
 
-def grid_of(report: Report, scenario: Report) -> Grid:
-    """Return the table of a scenario; that of throughput has the ratios too."""
+def spread(quartiles: Sequence[float]) -> str:
+    """Write a median with its quartiles; the median alone if there was one round."""
+    low, middle, high = quartiles
+    return f"{middle:.2f}" if low == high else f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def grid_of(scenario: Report) -> Grid:
+    """Return the table of a scenario; with references it has the ratios too."""
     columns = COLUMNS[scenario["kind"]]
-    references = [name for name in REFERENCES if name in scenario["medians"]]
-    references = references if scenario["kind"] == "throughput" else []
+    ratios = scenario["ratios"]
+    references = [name for name in REFERENCES if any(name in row for row in ratios.values())]
     rows = []
     for name, figures in scenario["medians"].items():
-        ratios = [f"{report['ratios'][name][reference]['calls_per_s']:.2f}" for reference in references]
-        rows.append((name, *(column.form(figures[column.figure]) for column in columns), *ratios))
+        found = [
+            spread(ratios[name][one]["calls_per_s"]) if one in ratios[name] else "" for one in references
+        ]
+        rows.append((name, *(column.form(figures[column.figure]) for column in columns), *found))
     headings = (*(column.heading for column in columns), *(REFERENCES[name] for name in references))
     rounds = max((len(turns) for turns in scenario["rounds"].values()), default=0)
-    medians = f"; medians of {rounds} rounds" if rounds > 1 else ""
+    medians = f"; medians (quartiles) of {rounds} rounds" if rounds > 1 else ""
     return Grid(f"{scenario['title']}{medians}", ("server", *headings), rows)
 
 
