@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections import OrderedDict
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import UNSET, Raw
@@ -20,7 +20,6 @@ from ...protocol.errors import OcppError, Refused
 from ...protocol.log_fields import about
 from ...protocol.payload import build, lenient
 from ...protocol.session import Incoming
-from ...protocol.versions import version_named
 from ...store.events import decoded
 from ..redis.address import RedisAway
 from ..redis.script_batch import ScriptBatch
@@ -95,6 +94,9 @@ class EntryHandler:
         self._keys = keys
         self._group = group
         self._versions = versions
+        self._rows = {
+            (version.name, row.name): row for version in versions.values() for row in version.actions.values()
+        }
         self._clock = clock
         self._observer = observer
         self._assignment = assignment
@@ -172,8 +174,7 @@ class EntryHandler:
             self.cell.tell(message)
 
     def _call(self, entry: StreamEntry, envelope: CallMade, place: Place) -> RemoteCall | str:
-        version = version_named(self._versions, envelope.ocpp)
-        action = None if version is None else version.actions.get(envelope.action)
+        action = self._rows.get((envelope.ocpp, envelope.action))
         if action is None or not self.cell.spec.plugin.handler_of("passive", action.name, action.version):
             return f"{self.cell.urn} does not handle {envelope.action}"
         if not envelope.redelivered and self._is_fenced(entry.stream, envelope):
@@ -186,9 +187,10 @@ class EntryHandler:
             return "its deadline passed before a plugin host read it"
         if not self.cell.try_admit(envelope.charge_point, action.name):
             return "its plugin is quarantined or was stopped"
-        incoming = _incoming(envelope, action, envelope.naive_offset_min, now, now + left_s)
+        received_at = dt.datetime.fromtimestamp(envelope.received_at, dt.UTC)
+        incoming = _incoming(envelope, action, received_at, envelope.naive_offset_min, now, now + left_s)
         facts = self._charge_point(envelope.charge_point, envelope.ocpp, envelope.facts)
-        return RemoteCall(facts, incoming, envelope, place, self.cell, self._ended)
+        return RemoteCall(facts, incoming, envelope, received_at, place, self.cell, self._ended)
 
     def _begin_delivery(self, entry: StreamEntry, envelope: EventLogged) -> None:
         """Have a durable event handled, unless that was done before."""
@@ -236,8 +238,7 @@ class EntryHandler:
                     except (ValueError, KeyError) as error:
                         logger.error("a live event cannot be read: %s", error)  # noqa: TRY400
                 continue
-            version = version_named(self._versions, item.ocpp)
-            action = None if version is None else version.actions.get(item.action)
+            action = self._rows.get((item.ocpp, item.action))
             if action is None or plugin.handler_of("after", action.name, action.version) is None:
                 continue
             try:
@@ -251,7 +252,8 @@ class EntryHandler:
 
     def _answer(self, seen: AnswerSeen, action: Action, envelope: Seen) -> AnswerSent:
         now = self._clock.monotonic()
-        incoming = _incoming(seen, action, envelope.naive_offset_min, now, now)
+        received_at = dt.datetime.fromtimestamp(seen.received_at, dt.UTC)
+        incoming = _incoming(seen, action, received_at, envelope.naive_offset_min, now, now)
         incoming.open = False
         facts = self._charge_point(
             seen.charge_point, seen.ocpp, envelope.facts.get(seen.charge_point, NO_FACTS)
@@ -392,22 +394,25 @@ class EntryHandler:
         """Write the answer and remove the entry from its stream; a `keep_s` of 0 stores no answer."""
         if keep_s:
             self._remember(envelope.key, verdict)
+        known = "" if envelope.is_lasting else envelope.key
         keys = self._keys
         names = (
             keys.stream(place[0], self._group),
             keys.done(envelope.key) if envelope.is_lasting else "",
             keys.answers(envelope.node),
         )
-        arguments = (place[1], verdict, keep_s, encode(envelope.id))
-        self._ends.run(names, arguments, partial(self._written, place))
+        arguments = (place[1].decode(), keep_s, encode(envelope.id).decode())
+        self._ends.run(names, arguments, verdict, partial(self._written, place, known))
 
     def _drop(self, place: Place) -> None:
         names = (self._keys.stream(place[0], self._group), "", "")
-        self._ends.run(names, (place[1], b"", 0, b""), partial(self._written, place))
+        self._ends.run(names, (place[1].decode(), 0, ""), b"", partial(self._written, place, ""))
 
-    def _written(self, place: Place, _found: Any, error: Exception | None) -> None:
+    def _written(self, place: Place, known: str, _found: Any, error: Exception | None) -> None:
         self._assignment.done(place)
-        if error is not None and not isinstance(error, RedisAway):
+        if error is None:
+            self._known.pop(known, None)  # its entry cannot come again
+        elif not isinstance(error, RedisAway):
             logger.error(
                 "the answer to entry %s of stream %d could not be written: %s",
                 place[1].decode(),
@@ -417,17 +422,24 @@ class EntryHandler:
 
 
 def _incoming(
-    envelope: CallMade | AnswerSeen, action: Action, offset_min: int | None, received_at: float, due: float
+    envelope: CallMade | AnswerSeen,
+    action: Action,
+    received_at: dt.datetime,
+    offset_min: int | None,
+    now: float,
+    due: float,
 ) -> Incoming:
     """Read the call of an envelope again, as its node did. Raises `Refused`."""
     request, deviations = lenient(
-        action.request,
-        envelope.payload,
-        received_at=dt.datetime.fromtimestamp(envelope.received_at, dt.UTC),
-        naive_zone=None if offset_min is None else dt.timezone(dt.timedelta(minutes=offset_min)),
+        action.request, envelope.payload, received_at=received_at, naive_zone=_zone(offset_min)
     )
     payload = bytes(envelope.payload)
-    return Incoming(envelope.unique_id, action, request, payload, deviations, received_at, due)
+    return Incoming(envelope.unique_id, action, request, payload, deviations, now, due)
+
+
+@cache
+def _zone(offset_min: int | None) -> dt.tzinfo | None:
+    return None if offset_min is None else dt.timezone(dt.timedelta(minutes=offset_min))
 
 
 def _answered_before(envelope: AnyEnvelope, *, again: bool) -> list[str]:

@@ -561,7 +561,5 @@ class Remote(Plugin):
 
 
 def _end(later: Later[Any], outcome: bytes | Exception) -> None:
-    if isinstance(outcome, Exception):
-        later.call.finish(Failure(outcome))
-    else:
-        later.answer(outcome)
+    # Not by the handle's own methods, which may be called in any thread.
+    later.call.finish(Failure(outcome) if isinstance(outcome, Exception) else outcome)

@@ -34,25 +34,27 @@ Place = tuple[int, bytes]
 class RemoteCall(DetachedCall):
     """Call that came from a node; `ended(call, outcome)` is called when its handler has ended."""
 
-    __slots__ = ("envelope", "place")
+    __slots__ = ("_received_at", "envelope", "place")
 
     def __init__(
         self,
         charge_point: ChargePoint,
         incoming: Incoming,
         envelope: CallMade,
+        received_at: dt.datetime,
         place: Place,
         plugin: PluginCell,
         ended: Callable[[RemoteCall, Any], None],
     ) -> None:
         super().__init__(charge_point, incoming, plugin, envelope.transaction_id, ended)
+        self._received_at = received_at
         self.envelope = envelope
         self.place = place
 
     @property
     def received_at(self) -> dt.datetime:
         """Time of receipt by the node, in UTC."""
-        return dt.datetime.fromtimestamp(self.envelope.received_at, dt.UTC)
+        return self._received_at
 
     @property
     def redelivered(self) -> bool:

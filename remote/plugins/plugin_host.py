@@ -385,4 +385,6 @@ class PluginHost:
 
 def _data_of(fields: list[bytes]) -> bytes:
     """Return the envelope among the fields of an entry."""
+    if len(fields) == 2 and fields[0] == b"e":  # as nodes write it
+        return fields[1]
     return dict(zip(fields[::2], fields[1::2], strict=False)).get(b"e", b"")

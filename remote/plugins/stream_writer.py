@@ -147,7 +147,7 @@ class StreamWriter:
         if self._batches:
             self._write_batch(stream)
         names = (stream, keys.alive(group), keys.done(key) if key else "")
-        self._sends.run(names, (self._limit, encode(envelope)), then)
+        self._sends.run(names, (self._limit,), encode(envelope), then)
 
     def _stream(self, charge_point_id: str, group: str) -> str:
         return self._keys.stream(partition_of(charge_point_id, self.partitions), group)
@@ -205,7 +205,7 @@ class StreamWriter:
         )
         limit = min(self._limit // 2, SEEN_ENTRIES)
         names = (stream, self._keys.alive(batch.group), "")
-        self._sends.run(names, (limit, encode(envelope)), partial(self._batch_written, len(batch.items)))
+        self._sends.run(names, (limit,), encode(envelope), partial(self._batch_written, len(batch.items)))
 
     def _batch_written(self, count: int, found: Any, error: Exception | None) -> None:
         self._unwritten -= count

@@ -8,6 +8,7 @@ one script. docs/scaling.md describes everything for plugin hosts in other langu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 LEASE_S = 4.0
@@ -20,13 +21,15 @@ ANSWERS_LIMIT = 10_000
 """Answers that may wait for one node; beyond it the oldest are dropped."""
 ANSWERS_S = 60
 """Seconds after which the answers for a dead node are dropped."""
+CHARGE_POINTS = 10_000
+"""Charge points whose streams are known without a hash."""
 DEFAULT_GROUP = "default"
 
 NOBODY, FULL = -1, -2
 """Results of `SEND` for an envelope that is not written; else they are the id of its entry, or a stored answer in a
 list."""
 
-# A `ScriptBatch`. Keys of an envelope: stream, alive, done or none. Arguments: limit, envelope.
+# A `ScriptBatch`. Keys of an envelope, its text: stream, alive, done or none. Argument: limit.
 SEND = """
 local alive, length, found = {}, {}, {}
 local function send(stream, hosts, done, limit, envelope)
@@ -35,42 +38,42 @@ local function send(stream, hosts, done, limit, envelope)
   alive[hosts] = alive[hosts] or redis.call('EXISTS', hosts)
   if alive[hosts] == 0 then return -1 end
   length[stream] = length[stream] or redis.call('XLEN', stream)
-  if length[stream] >= tonumber(limit) then return -2 end
+  if length[stream] >= limit then return -2 end
   local id = redis.call('XADD', stream, '*', 'e', envelope)
   length[stream] = length[stream] + 1
   return id
 end
-local function key(n) return KEYS[tonumber(ARGV[n])] end
-for n = 1, #ARGV, 5 do
-  local fine, one = pcall(send, key(n), key(n + 1), key(n + 2), ARGV[n + 3], ARGV[n + 4])
+for n, run in ipairs(cmsgpack.unpack(ARGV[1])) do
+  local fine, one = pcall(send, KEYS[run[1]], KEYS[run[2]], KEYS[run[3]], run[4], ARGV[1 + n])
   if not fine and type(one) == 'string' then one = {err = one} end
   table.insert(found, one)
 end
 return found
 """
 
-# A `ScriptBatch` with the settings: group, most answers of a node, seconds for which they are kept. Keys of an entry:
-# stream, done or none, answers or none. Arguments: entry, answer, seconds to keep it or 0, request id as JSON. The
-# first answer that was stored counts. An entry whose answer cannot be written stays.
+# A `ScriptBatch` with the settings: group, most answers of a node, seconds for which they are kept. Keys of an answer,
+# its text: stream, done or none, answers or none. Arguments: entry, seconds to keep the answer or 0, id of the call in
+# JSON.
+# The first answer that was stored counts. An entry whose answer cannot be written stays.
 FINISH = """
-local group, most, lasting = ARGV[1], ARGV[2], ARGV[3]
+local runs = cmsgpack.unpack(ARGV[1])
+local group, most, lasting = ARGV[#runs + 2], ARGV[#runs + 3], ARGV[#runs + 4]
 local ended, told, found = {}, {}, {}
 local function answer(done, answers, said, keep, id)
-  if done and (keep == '0' or not redis.call('SET', done, said, 'NX', 'EX', keep)) then
+  if done and (keep == 0 or not redis.call('SET', done, said, 'NX', 'EX', keep)) then
     said = redis.call('GET', done) or said
   end
   said = '{"v":1,"kind":"answer","id":' .. id .. ',' .. string.sub(said, 2)
   redis.call('XADD', answers, '*', 'a', said)
   told[answers] = true
 end
-local function key(n) return KEYS[tonumber(ARGV[n])] end
-for n = 4, #ARGV, 7 do
-  local stream, done, answers, entry = key(n), key(n + 1), key(n + 2), ARGV[n + 3]
+for n, run in ipairs(runs) do
+  local stream, done, answers = KEYS[run[1]], KEYS[run[2]], KEYS[run[3]]
   local fine, one = true, 1
-  if answers then fine, one = pcall(answer, done, answers, ARGV[n + 4], ARGV[n + 5], ARGV[n + 6]) end
+  if answers then fine, one = pcall(answer, done, answers, ARGV[1 + n], run[5], run[6]) end
   if fine then
     ended[stream] = ended[stream] or {}
-    table.insert(ended[stream], entry)
+    table.insert(ended[stream], run[4])
     one = 1
   elseif type(one) == 'string' then
     one = {err = one}
@@ -160,6 +163,7 @@ end
 """
 
 
+@lru_cache(maxsize=CHARGE_POINTS)
 def partition_of(charge_point_id: str, partitions: int) -> int:
     """Return the stream of a charge point: the 8-byte BLAKE2b of its id, as a big-endian number, modulo P."""
     return int.from_bytes(blake2b(charge_point_id.encode(), digest_size=8).digest(), "big") % partitions

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from gevent import get_hub
 
 from .address import RedisAway
@@ -22,15 +23,18 @@ if TYPE_CHECKING:
 RUNS_AT_ONCE = 256
 """Runs of one command: Redis serves nobody else meanwhile."""
 
+_pack = msgspec.msgpack.Encoder().encode
+
 
 class ScriptBatch:
     """Script, and the runs of it that arise in one turn of the hub, in order.
 
-    The script gets each key once in KEYS. ARGV has `settings`, then for each run the places of its keys in KEYS, 0 for
-    an empty name, and its arguments. It returns a list with the result of each run, which may be an error.
+    The script gets each key once in KEYS. ARGV[1] has the runs, packed for `cmsgpack`: each is a list of the places of
+    its keys in KEYS, 0 for an empty name, and of its arguments. Then comes the text of each run, and after them
+    `settings`. The script returns a list with the result of each run, which may be an error.
     """
 
-    def __init__(self, link: Link, script: str, *settings: bytes | str | int) -> None:
+    def __init__(self, link: Link, script: str, *settings: str | int) -> None:
         self._link = link
         self._script = script
         self._settings = settings
@@ -38,21 +42,23 @@ class ScriptBatch:
 
     def _begin(self) -> None:
         self._places: dict[str, int] = {"": 0}
-        self._arguments: list[Any] = [*self._settings]
+        self._runs: list[tuple[Any, ...]] = []
+        self._texts: list[bytes] = []
         self._told: list[Then] = []
 
     def run(
         self,
         keys: tuple[str, ...],
-        arguments: tuple[bytes | str | int, ...],
+        arguments: tuple[str | int, ...],
+        text: bytes,
         then: Then,
     ) -> None:
         """Run the script at the end of this turn; call `then(result, error)` in the hub when Redis has answered."""
         if not self._told:
             get_hub().loop.run_callback(self.flush)
         places = self._places
-        self._arguments += [places.setdefault(key, len(places)) for key in keys]
-        self._arguments += arguments
+        self._runs.append((*[places.setdefault(key, len(places)) for key in keys], *arguments))
+        self._texts.append(text)
         self._told.append(then)
         if len(self._told) >= RUNS_AT_ONCE:
             self.flush()
@@ -61,10 +67,13 @@ class ScriptBatch:
         """Send the runs now."""
         if not self._told:
             return
-        places, arguments, told = self._places, self._arguments, self._told
+        places, runs, texts, told = self._places, self._runs, self._texts, self._told
         self._begin()
         del places[""]
-        sent = self._link.send("EVAL", self._script, len(places), *places, *arguments)
+        # An argument of Redis for each number would cost more than what is done with it.
+        sent = self._link.send(
+            "EVAL", self._script, len(places), *places, _pack(runs), *texts, *self._settings
+        )
         sent.rawlink(lambda result: self._answered(told, result))
 
     def _answered(self, told: list[Then], result: Any) -> None:
