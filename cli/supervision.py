@@ -76,11 +76,16 @@ def _facts(node: Mapping[str, Any]) -> list[str]:
     return facts
 
 
+LEASES = {True: "held", False: "lost", None: "no answer"}
+"""Words for the lease of a node."""
+
+
 def show_cluster(view: Mapping[str, Any]) -> None:
     """Print the view of `/api/v1/cluster`."""
     show_facts(
         [
             ("this node", view["node"]),
+            ("version", view["version"]),
             ("lease", "held" if view["lease"] else "lost: it sends no command"),
             ("charge points here", view["claimed"]),
             ("forwarded commands", view["forwarded_commands"]),
@@ -89,7 +94,11 @@ def show_cluster(view: Mapping[str, Any]) -> None:
     )
     held = view.get("charge_points")
     if held is None:
-        show_table(("node",), [(node,) for node in view["nodes"]], "no nodes")
+        rows = [
+            (one["node"], one["version"] or "unknown", LEASES[one["lease"]], one["claimed"])
+            for one in view["members"]
+        ]
+        show_table(("node", "version", "lease", "charge points"), rows, "no nodes")
     else:
         show_table(("charge point", "node"), sorted(held.items()), "no charge points")
 

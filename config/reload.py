@@ -55,7 +55,7 @@ RELOADED = frozenset(
 )
 """Settings, as `section.key`, that take effect at a reload; those of `sessions` for connections that come later.
 
-So do `plugins`, if nothing but the settings and arguments of plugins of one process has changed.
+So do the settings and arguments of each of `plugins`, unless something else of that plugin has changed too.
 """
 
 
@@ -70,29 +70,64 @@ class Reload:
 
 def reloaded(old: Settings, new: Settings) -> Reload:
     """Return the old settings with what may change in them, and the names of all that differ."""
-    allowed = RELOADED | {"plugins"} if renewed_plugins(old, new) else RELOADED
-    differing = [name for name, (before, after) in _pairs(old, new) if before != after]
+    plugins = [after or before for before, after in _plugin_pairs(old, new)]
+    waiting = _plugins_that_wait(old, new)
     # A token that was made at the start is not in the settings: without one in the new settings the old one stays.
     kept = {"http.token"} if not new.http.token else set()
-    changed = [name for name in differing if name in allowed - kept]
+    new = replace(new, plugins=tuple(plugins))
+    differing = [name for name, (before, after) in _pairs(old, new) if before != after]
+    changed = [name for name in differing if name in (RELOADED | {"plugins"}) - kept]
     return Reload(
         with_values(old, new, changed),
         tuple(changed),
-        tuple(name for name in differing if name not in changed),
+        (*(name for name in differing if name not in changed), *waiting),
     )
 
 
 def renewed_plugins(old: Settings, new: Settings) -> list[PluginSettings]:
-    """Return the plugins that go on with other settings; none if anything else of the plugins has changed."""
-    if len(old.plugins) != len(new.plugins):
-        return []
-    pairs = [pair for pair in zip(old.plugins, new.plugins, strict=True) if pair[0] != pair[1]]
-    same = all(
-        replace(before, settings=after.settings, arguments=after.arguments) == after
-        and after.scope == "process"
-        for before, after in pairs
-    )
-    return [after for _, after in pairs] if same else []
+    """Return the plugins that go on with other settings or arguments."""
+    return [after for before, after in _plugin_pairs(old, new) if after not in (None, before)]
+
+
+def _plugin_pairs(old: Settings, new: Settings) -> list[tuple[PluginSettings, PluginSettings | None]]:
+    """Return each plugin before, with what may count of it now; None where nothing may."""
+    named = {_name(plugin): plugin for plugin in new.plugins}
+    found: list[tuple[PluginSettings, PluginSettings | None]] = []
+    for before in old.plugins:
+        after = named.get(_name(before))
+        same = after is not None and not _changed_otherwise(before, after)
+        found.append((before, after if same else None))
+    return found
+
+
+def _plugins_that_wait(old: Settings, new: Settings) -> list[str]:
+    """Name the plugins that need a restart, and why."""
+    before = {_name(plugin): plugin for plugin in old.plugins}
+    after = {_name(plugin): plugin for plugin in new.plugins}
+    found = [f"plugins.{name} (new)" for name in after if name not in before]
+    for name, plugin in before.items():
+        if name not in after:
+            found.append(f"plugins.{name} (gone)")
+        elif keys := _changed_otherwise(plugin, after[name]):
+            found.append(f"plugins.{name} ({', '.join(keys)})")
+    order = [name for name in after if name in before]
+    if not found and order != list(before):
+        found.append("plugins (their order)")
+    return found
+
+
+def _changed_otherwise(before: PluginSettings, after: PluginSettings) -> list[str]:
+    """Return the keys that differ, and count only when the plugin is made."""
+    return [
+        key_of(entry)
+        for entry in fields(before)
+        if entry.name not in ("settings", "arguments")
+        and getattr(before, entry.name) != getattr(after, entry.name)
+    ]
+
+
+def _name(plugin: PluginSettings) -> str:
+    return plugin.name or plugin.class_name.rpartition(":")[2]
 
 
 def with_values(old: Settings, new: Settings, names: Iterable[str]) -> Settings:

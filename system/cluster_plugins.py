@@ -11,13 +11,13 @@ import msgspec
 
 from ..actors.runtime.actor import Actor
 from ..store.store import StoreError
-from ..supervisor.plugins import StartPlugin, StopPlugin
+from ..supervisor.plugins import RenewPlugin, StartPlugin, StopPlugin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from ..actors.plugin.cell import PluginCell
-    from ..actors.plugin.plugin import Plugin
+    from ..actors.plugin.plugin import Plugin, PluginSpec
     from ..actors.plugin.routing import Router
     from ..actors.runtime.cell import Cell
     from ..actors.runtime.timers import Timers
@@ -80,11 +80,15 @@ class _Running:
 
 
 class ClusterPlugins(Actor):
-    """Actor that has the plugins with a lease here started and stopped by their `supervisor`. `specs` are by name."""
+    """Actor that has the plugins with a lease here started and stopped by their `supervisor`. `specs` are by name.
+
+    `child_of` makes the child spec of a plugin.
+    """
 
     def __init__(
         self,
-        specs: Mapping[str, ClusterPlugin],
+        specs: dict[str, ClusterPlugin],
+        child_of: Callable[[PluginSpec], ChildSpec],
         supervisor: Callable[[], Cell | None],
         *,
         timers: Timers,
@@ -95,6 +99,7 @@ class ClusterPlugins(Actor):
     ) -> None:
         super().__init__()
         self._specs = specs
+        self._child_of = child_of
         self._supervisor = supervisor
         self._timers = timers
         self._leases = leases
@@ -128,6 +133,8 @@ class ClusterPlugins(Actor):
             self._timers.call_at(self._timers.clock.monotonic() + TAKE_S, lambda: self._tell(Look()))
         elif type(message) is LeaseLost:
             self._end(message.name)
+        elif type(message) is RenewPlugin:
+            self._renew(message.spec)
         elif type(message) is PluginMade:
             self._made(message)
         elif type(message) is PluginStopped:
@@ -157,6 +164,13 @@ class ClusterPlugins(Actor):
         logger.info("plugin %s runs here: its lease was taken", name)
         self._running[name] = None
         supervisor.tell(StartPlugin(replace(spec, make=partial(self._make, name, spec))))
+
+    def _renew(self, spec: PluginSpec) -> None:
+        """Take a spec with other arguments, and have the plugin started again if it runs here."""
+        self._specs[spec.name] = ClusterPlugin(self._child_of(spec), spec.plugin)
+        supervisor = self._supervisor()
+        if spec.name in self._running and supervisor is not None and not supervisor.ended:
+            supervisor.tell(RenewPlugin(spec))
 
     def _make(self, name: str, spec: ChildSpec, scheduler: Any, watch: Any) -> Cell:
         cell: Any = spec.make(scheduler, watch)

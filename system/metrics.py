@@ -262,6 +262,12 @@ def _process() -> Iterator[Family]:
     yield Family("chargehand_check_ok", "gauge", ("check",), "1 if a check of /readyz is ok, else 0.")
     yield Family("chargehand_disk_free_bytes", "gauge", (), "Free bytes of the disk with the data folder.")
     yield Family(
+        "chargehand_certificate_expiry_timestamp_seconds",
+        "gauge",
+        ("use", "name"),
+        "End of a certificate or a revocation list of the TLS endpoints, Unix time.",
+    )
+    yield Family(
         "chargehand_lease_held", "gauge", (), "1 while the process has its lease, else 0; with several."
     )
     yield Family("chargehand_cluster_nodes", "gauge", (), "Processes with a lease; with several.")
@@ -472,6 +478,12 @@ class Metrics:
         free = vitals.free_bytes
         if free is not None:
             yield "chargehand_disk_free_bytes", (), free
+        ends: dict[Labels, list[float]] = {}
+        for row in self._parts.tls_files.view():
+            if row["expires_at"] is not None:
+                ends.setdefault((row["use"], row["name"]), []).append(row["expires_at"].timestamp())
+        for of, times in ends.items():
+            yield "chargehand_certificate_expiry_timestamp_seconds", of, min(times)
         membership = self._parts.membership
         if membership is not None:
             cluster = membership.cluster

@@ -40,5 +40,6 @@ def apply_settings(parts: Parts, old: Settings, new: Settings, *, enters_tags: b
             if tag not in before:
                 parts.store.collections.tags.put(tag)
     for spec in renewed:
-        parts.tree.cells["plugins"].tell(RenewPlugin(spec))
+        runs_once = spec.scope == "cluster" and "cluster-plugins" in parts.tree.cells
+        parts.tree.cells["cluster-plugins" if runs_once else "plugins"].tell(RenewPlugin(spec))
     return reload

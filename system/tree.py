@@ -58,7 +58,7 @@ class Tree:
     """Child specs of the root, and the cells made from them.
 
     `ports` holds, by endpoint, the wanted port and then the bound one; `cells` the running supervisors: "plugins",
-    "sessions" and "endpoints".
+    "sessions" and "endpoints"; and "cluster-plugins" if there are such.
     """
 
     system: CentralSystem
@@ -155,14 +155,7 @@ class Tree:
     def _plugins(self, elsewhere: dict[str, ClusterPlugin]) -> list[ChildSpec]:
         """Make the specs of all plugins; those that run once in the cluster are put `elsewhere`."""
         settings = self.settings
-        supervision = settings.supervision
-        factory = PluginSpecFactory(
-            system=self.system,
-            context=self.context,
-            start_s=supervision.start_s,
-            shutdown_s=supervision.shutdown_s,
-            breaker_policy=CircuitBreakerPolicy.of(supervision),
-        )
+        factory = self._factory()
         specs = [*self.plugins, *map(load_plugin, settings.plugins)]
         children = []
         for spec in specs:
@@ -177,6 +170,16 @@ class Tree:
             if spec is not None:
                 children.append(factory.child(spec, last_resort=True))
         return children
+
+    def _factory(self) -> PluginSpecFactory:
+        supervision = self.settings.supervision
+        return PluginSpecFactory(
+            system=self.system,
+            context=self.context,
+            start_s=supervision.start_s,
+            shutdown_s=supervision.shutdown_s,
+            breaker_policy=CircuitBreakerPolicy.of(supervision),
+        )
 
     def _remote(self, others: Iterable[PluginSpec]) -> PluginSpec:
         context, redis = self.context, self.settings.redis
@@ -226,9 +229,10 @@ class Tree:
     def _cluster_plugins(self, specs: dict[str, ClusterPlugin]) -> ChildSpec:
         cluster: Any = self.system.cluster
         supervision = self.settings.supervision
-        return ChildSpec.of(
+        spec = ChildSpec.of(
             ClusterPlugins,
             specs,
+            self._factory().child,
             lambda: self.cells.get("plugins"),
             timers=self.context.timers,
             leases=cluster.plugin_leases,
@@ -239,6 +243,7 @@ class Tree:
             shutdown_s=supervision.shutdown_s,
             start_s=supervision.start_s,
         )
+        return self._with_handle(spec)
 
     def _event_consumers(self) -> ChildSpec:
         context, supervision, events = self.context, self.settings.supervision, self.settings.events

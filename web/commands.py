@@ -262,6 +262,9 @@ def status_of(system: CentralSystem, ticket: Ticket[Any]) -> tuple[int, str]:
         known = system.charge_point(ticket.charge_point_id)
         if known is not None and known.connected:  # its queue is full
             return 503, "Never sent"
+        cluster = system.cluster
+        if cluster is not None and (cluster.coordinator.trouble or not cluster.coordinator.held):
+            return 503, "Never sent"  # nobody can tell which node has it
         return 404, "Not connected" if known is not None else "Unknown charge point"
     return STATUSES[ticket.state]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from msgspec import UNSET, UnsetType
 
+from .. import __version__
 from .operations import NO_WORKER, WORKER, flag, listing, operation
 from .requests import Problem, Query
 from .resources import Resource, answer
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
 
     import falcon
 
+    from ..remote.cluster.cluster import Cluster
     from ..system.central_system import CentralSystem
     from .requests import Stop
 
 logger = logging.getLogger(__name__)
+
+ASK_NODES_S = 2.0
+"""Seconds that the other nodes have to tell their version."""
 
 
 class Node(View):
@@ -88,6 +93,7 @@ class ProcessView(View):
     """Process of the cluster: its lease, and what it holds."""
 
     node: str
+    version: str
     lease: bool
     forwarded_commands: int
     hosted_commands: int
@@ -95,10 +101,20 @@ class ProcessView(View):
     worker: int | UnsetType = UNSET
 
 
+class NodeView(View):
+    """Node of the cluster, as it tells; null: it did not answer, or it is of a version that does not tell."""
+
+    node: str
+    version: str | None
+    lease: bool | None
+    claimed: int | None
+
+
 class ClusterView(ProcessView):
     """Processes that share the charge points; `charge_points` is the node of each, if it was asked for."""
 
     nodes: list[str] | UnsetType = UNSET
+    members: list[NodeView] | UnsetType = UNSET
     processes: list[ProcessView] | UnsetType = UNSET
     charge_points: dict[str, str] | UnsetType = UNSET
 
@@ -324,7 +340,8 @@ class Nodes(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Name this process, all of the cluster, and with `charge_points=1` who holds which charge point.
 
-        `processes` are those of this node, each with its lease and what it holds.
+        `members` are all of the cluster, each with its version and lease; `processes` are those of this node, each
+        with what it holds.
         """
         listed = Query(request, "charge_points").flag("charge_points", default=False)
         cluster = self._system.cluster
@@ -334,6 +351,7 @@ class Nodes(Resource):
         def here() -> dict[str, Any]:
             return {
                 "node": cluster.node,
+                "version": __version__,
                 "lease": cluster.coordinator.held,
                 "forwarded_commands": len(cluster.forwarded),
                 "hosted_commands": len(cluster.hosted),
@@ -345,10 +363,22 @@ class Nodes(Resource):
             answer(response, own)
             return
         views = views_of_node(self._system, request, response, lambda: own)
+        nodes = cluster.nodes()
         view = own | {
-            "nodes": cluster.nodes(),
+            "nodes": nodes,
+            "members": _members(cluster, nodes, own),
             "processes": [one | {"worker": number} if number else one for number, one in views.items()],
         }
         if listed:
             view["charge_points"] = cluster.charge_points()
         answer(response, view)
+
+
+def _members(cluster: Cluster, nodes: list[str], own: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Ask all nodes for their version and lease."""
+    others = [node for node in nodes if node != cluster.node]
+    replies = cluster.ask_all(others, "GET", "/api/v1/cluster", timeout_s=ASK_NODES_S)
+    told = {node: json.loads(reply.body) for node, reply in replies.items() if reply.status == OK}
+    told[cluster.node] = own
+    keys = ("version", "lease", "claimed")
+    return [{"node": node} | {key: told.get(node, {}).get(key) for key in keys} for node in nodes]

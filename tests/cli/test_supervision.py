@@ -146,7 +146,11 @@ def test_release_says_how_the_plugin_stands_then(stub, quarantine):
 
 
 NODES = {
-    "node": "a-1", "lease": True, "nodes": ["a-1", "b-2"], "forwarded_commands": 3, "hosted_commands": 4, "claimed": 5,
+    "node": "a-1", "version": "0.2.0", "lease": True, "nodes": ["a-1", "b-2"], "forwarded_commands": 3,
+    "hosted_commands": 4, "claimed": 5, "members": [
+        {"node": "a-1", "version": "0.2.0", "lease": True, "claimed": 5},
+        {"node": "b-2", "version": None, "lease": None, "claimed": None},
+    ],
 }  # fmt: skip
 
 
@@ -162,7 +166,10 @@ def test_the_nodes_are_listed(stub, cluster):
     stub.body = NODES
     shown = cluster().stdout
     assert "held" in shown
-    assert [line.strip() for line in shown.splitlines()[-2:]] == ["a-1", "b-2"]
+    assert [line.split() for line in shown.splitlines()[-2:]] == [
+        ["a-1", "0.2.0", "held", "5"],
+        ["b-2", "unknown", "no", "answer"],
+    ]
     assert json.loads(cluster("--json").stdout) == NODES
 
 

@@ -67,16 +67,34 @@ def test_plugins_go_on_with_other_settings_and_arguments():
 
 
 @pytest.mark.parametrize(
-    "plugins",
+    ("plugins", "waiting"),
     [
-        (),
-        (plugin(), plugin("audit")),
-        (plugin("other"),),
-        (plugin(concurrency=1, settings={"a": 1}),),
-        (plugin(scope="cluster", settings={"a": 1}),),
+        ((), "plugins.shop (gone)"),
+        ((plugin(), plugin("audit")), "plugins.audit (new)"),
+        ((plugin("other"),), "plugins.other (new), plugins.shop (gone)"),
+        ((plugin(concurrency=1, settings={"a": 1}),), "plugins.shop (concurrency)"),
+        ((plugin(scope="cluster", blocking=True),), "plugins.shop (blocking, scope)"),
+        ((PluginSettings(class_name="new:Shop", name="shop"),), "plugins.shop (class)"),
     ],
 )
-def test_plugins_that_change_otherwise_wait_for_a_restart(plugins):
-    old = replace(OLD, plugins=(plugin(scope=plugins[-1].scope) if plugins else plugin(),))
+def test_plugins_that_change_otherwise_wait_for_a_restart(plugins, waiting):
+    old = replace(OLD, plugins=(plugin(),))
     told = reloaded(old, replace(OLD, plugins=plugins))
-    assert (told.settings, told.changed, told.waiting) == (old, (), ("plugins",))
+    assert (told.settings, told.changed, ", ".join(told.waiting)) == (old, (), waiting)
+
+
+def test_a_plugin_with_other_settings_counts_beside_one_that_waits():
+    old = replace(OLD, plugins=(plugin("a"), plugin("b"), plugin("c", scope="cluster")))
+    new = replace(OLD, plugins=(plugin("a", threads=2), plugin("b", settings={"a": 1}), plugin("d"),
+                                plugin("c", scope="cluster", settings={"c": 2})))  # fmt: skip
+    told = reloaded(old, new)
+    assert told.settings.plugins == (old.plugins[0], new.plugins[1], new.plugins[3])
+    assert told.changed == ("plugins",)
+    assert told.waiting == ("plugins.d (new)", "plugins.a (threads)")
+    assert renewed_plugins(old, new) == [new.plugins[1], new.plugins[3]]
+
+
+def test_plugins_in_another_order_wait_for_a_restart():
+    old = replace(OLD, plugins=(plugin("a"), plugin("b")))
+    new = replace(OLD, plugins=(plugin("b"), plugin("a")))
+    assert reloaded(old, new).waiting == ("plugins (their order)",)

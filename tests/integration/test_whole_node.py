@@ -25,7 +25,7 @@ VOLATILE = frozenset({"at", "here", "inbox", "pid", "worker_of_answer"})
 """Members that differ from moment to moment, or say which process has answered."""
 NOT_COMPARED = frozenset({"/metrics", "/healthz"})
 """Paths with tests of their own."""
-EDGES = {"/api/v1/cluster": ("node", "lease", "forwarded_commands", "hosted_commands", "claimed")}
+EDGES = {"/api/v1/cluster": ("node", "lease", "forwarded_commands", "hosted_commands", "claimed", "members")}
 """Members of an answer that are of the process that answers."""
 
 

@@ -13,6 +13,7 @@ from chargehand import (
     v16,
 )
 from chargehand.remote.cluster import live_events
+from chargehand.supervisor.plugins import RenewPlugin
 from chargehand.system import cluster_plugins, event_consumers
 from tests.hub import settle, until
 
@@ -140,6 +141,28 @@ def test_it_hears_the_live_events_of_all_nodes(cluster):
         system._parts.router.publish(status(number))
     until(lambda: len(cluster.taken) == 2)
     assert sorted(cluster.taken) == [(node, "CP0"), (node, "CP1")]
+
+
+def renew(system, name, cluster):
+    spec = Central.spec(name, cluster.running, cluster.taken, name="central", scope="cluster")
+    system._parts.tree.cells["cluster-plugins"].tell(RenewPlugin(spec))
+
+
+def test_other_arguments_count_where_it_runs_and_where_it_runs_later(cluster):
+    for name in "ab":
+        cluster.start(name)
+    until(lambda: cluster.running)
+    (first,) = cluster.running
+    other = "b" if first == "a" else "a"
+    for name in "ab":
+        renew(cluster.systems[name], f"new {name}", cluster)
+    until(lambda: cluster.running == [f"new {first}"])
+    cluster.lives(other, 1)
+    until(lambda: cluster.numbers == both(1))
+    cluster.stop(first)
+    until(lambda: cluster.running == [f"new {other}"])
+    cluster.lives(other, 2, "CP2")
+    until(lambda: set(cluster.numbers) == {*both(1, 2)})
 
 
 def test_without_other_processes_it_runs_like_any_other(systems):  # noqa: F811

@@ -7,7 +7,15 @@ from urllib.parse import quote
 import gevent
 import pytest
 
-from chargehand import CentralSystem, HttpSettings, Settings, SupervisionSettings, serve_http, v16
+from chargehand import (
+    CentralSystem,
+    HttpSettings,
+    Settings,
+    SupervisionSettings,
+    __version__,
+    serve_http,
+    v16,
+)
 from chargehand.remote.cluster.messages import Reply
 from chargehand.simulator import ChargePoint
 from chargehand.testing import StubStore
@@ -164,6 +172,20 @@ def test_the_cluster_is_shown(nodes):
         assert status == 200
         assert (view["node"], view["nodes"], view["lease"]) == ("a", ["a", "b"], True)
         assert view["charge_points"] == {"CP1": "b"}
+        assert view["members"] == [
+            {"node": "a", "version": __version__, "lease": True, "claimed": 0},
+            {"node": "b", "version": __version__, "lease": True, "claimed": 1},
+        ]
+    b.cluster.answer = lambda ask: Reply(ask.id, 200, b'{"node": "b", "lease": true, "claimed": 2}')
+    assert ask(a, "GET", "cluster")[1]["members"][1]["version"] is None  # of a version that does not tell
+
+
+def test_a_command_while_no_node_can_be_asked_is_not_of_an_unknown_charge_point(nodes):
+    a, b = nodes
+    with connect(b, "CP1"):
+        a.cluster.coordinator.cut()
+        status, told = ask(a, "POST", "charge-points/CP1/commands/ClearCache", {})
+        assert (status, json.loads(told)["title"]) == (503, "Never sent")
 
 
 def test_health_says_when_a_node_has_lost_its_lease(nodes):
