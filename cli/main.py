@@ -66,6 +66,7 @@ COMMANDS = {
     "send": ("send:send", "Send the command ACTION to the charge point CP."),
     "serve": ("serve:serve", "Serve charge points until SIGTERM or Ctrl-C."),
     "serve-worker": ("serve:serve_worker", ""),
+    "show-store": ("store:show_store", "Show the size of the store, and its growth."),
     "simulate": ("simulation:simulate", "Simulate the charge point CP for one charging session, or a fleet."),
     "spool": ("spool:spool", "Show spooled messages; retry, reattach and forget dead letters."),
     "stress": ("stress:stress", "Put load on a central system, and measure its answers."),

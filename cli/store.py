@@ -1,4 +1,4 @@
-"""The commands `backup` and `check-store`: a copy of a running server's store, and the check of a store at rest."""
+"""The commands `backup`, `check-store`, `prune-store`, `show-store`: copy, check, old records, size of a store."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .api import Api
 
+MIB = 1 << 20
 COPY_S = 3600.0
 """Seconds that the server has to make the copy, before it sends the first byte; and to send any next one."""
 
@@ -154,6 +155,38 @@ def prune_store(api: Api, *, dry_run: bool, json: bool) -> None:
     if reply.status != OK:
         raise refused(reply.status, reply.json)
     (echo_json if json else show_pass)(reply.json)
+
+
+@click.command()
+@JSON
+@asks_server
+def show_store(api: Api, *, json: bool) -> None:
+    """Show how large the store of a running server is, by kind of record, how it grows, and when the disk is full."""
+    size = api.get("store")["size"]
+    (echo_json if json else show_size)(size)
+
+
+def show_size(size: Mapping[str, Any] | None) -> None:
+    """Print the size of a store."""
+    if size is None:
+        show_facts([("size", "not measured yet, or in memory")])
+        return
+    rows = [
+        (one["kind"].replace("_", " "), f"{one['bytes'] / MIB:,.1f}", one["rows"]) for one in size["kinds"]
+    ]
+    show_table(("kind", "MiB", "about how many"), rows, "the database does not tell the sizes of its tables")
+    growth, days = size["growth_bytes_per_day"], size["full_in_days"]
+    show_facts(
+        [
+            ("measured", when(size["measured_at"])),
+            (
+                "records",
+                f"{size['bytes'] / MIB:,.1f} MiB, and {size['unused_bytes'] / MIB:,.1f} MiB of the file are free",
+            ),
+            ("growth", "not known yet" if growth is None else f"{growth / MIB:,.1f} MiB a day"),
+            ("full", "not at this growth" if days is None else f"in {days:,.0f} days"),
+        ]
+    )
 
 
 def show_kept(told: Mapping[str, Any]) -> None:

@@ -2,8 +2,8 @@
 
 Tags, reservations, charging profiles, local lists, credentials, security profiles, applicants, tokens of the HTTP API,
 logins at the page, levels of log lines, unfinished tickets, facts that ended transactions, questions about ended ones,
-facts of plugins, monitors, messages of displays, network profiles, and certificates, installed and issued, are
-collections: few enough for every process, read by sessions without waiting, changed one at a time.
+facts of plugins, monitors, messages of displays, network profiles, sizes of the store, and certificates, installed and
+issued, are collections: few enough for every process, read by sessions without waiting, changed one at a time.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from .records import (
     Reservation,
     SecurityProfile,
     StatusQuery,
+    StoreSize,
     Tag,
     TicketRecord,
 )
@@ -260,6 +261,9 @@ class Collections:
             persist,
         )
 
+        self.store_sizes: Collection[StoreSize] = Collection(
+            "store_sizes", StoreSize, lambda size: size.at.isoformat(), persist
+        )
         self.installed_certificates: Collection[InstalledCertificate] = Collection(
             "installed_certificates",
             InstalledCertificate,

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..protocol.events import DomainEvent
-    from .records import Cost, Event, MeterReading, Spooled, StopFigures, Tag, Told, Transaction
+    from .records import Cost, Event, MeterReading, Spooled, StopFigures, StoreSize, Tag, Told, Transaction
     from .writer import Database, Threads
 
 LARGEST_ID = 2**31 - 1
@@ -223,6 +223,10 @@ class DurableStore:
     def follow_now(self) -> Receipt:
         """Return a settled receipt: no other process changes collections."""
         return Receipt(done=True)
+
+    def measure(self) -> StoreSize | None:
+        """Return nothing: this database has no way to tell."""
+        return None
 
     def backup(self, path: str) -> None:  # noqa: ARG002 - what a store that can do it needs
         """Refuse: a database server has a backup of its own."""

@@ -30,6 +30,7 @@ from .records import (
     MeterReading,
     Spooled,
     StoredRegistration,
+    StoreSize,
     Transaction,
     TransactionFilter,
 )
@@ -587,6 +588,10 @@ class MemoryStore:
 
     def hold_events(self, why: str) -> None:
         """Do nothing: there is no disk."""
+
+    def measure(self) -> StoreSize | None:
+        """Return nothing: the memory of the process has it all."""
+        return None
 
     def hold_records(self, why: str) -> None:
         """Do nothing: there is no disk."""

@@ -16,7 +16,7 @@ import msgspec
 
 from .dumping import dump
 from .libpq import DatabaseAddress, QueryFailed, ResponseTimeout, literal, lost, read, run
-from .postgres_schema import COLLECTIONS_LOCK, STATEMENT_S, UPKEEP_LOCK, bring_up_to_date
+from .postgres_schema import COLLECTIONS_LOCK, SCHEMA, STATEMENT_S, UPKEEP_LOCK, bring_up_to_date
 from .retention import FREEZES, MAY_GO
 from .rows import (
     AMENDED,
@@ -39,6 +39,7 @@ from .rows import (
     parted,
 )
 from .shared import SharedStore
+from .sizes import size_of
 from .store import ENDED_OTHERWISE, NEVER_STARTED, RowRefused, StoreError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
 
     from .event_bounds import EventBounds
-    from .records import Tag
+    from .records import StoreSize, Tag
     from .rows import Row
     from .writer import Database, Threads
 
@@ -264,6 +265,13 @@ GOING_ON = (
 STILL_GOING_ON = f"{GOING_ON} AND virtualtransaction = ANY (string_to_array(?, ' '))"
 
 
+TABLE_SIZES = (
+    "SELECT relname, greatest(reltuples, 0)::bigint, pg_total_relation_size(oid) FROM pg_class "
+    "WHERE relkind = 'r' AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = ?)"
+)
+"""Query of the tables with their rows, as they were counted last, and their bytes with their indexes."""
+
+
 class PostgresServer:
     """The connection, in the writer's thread alone. Raises `StoreError` if there is none at first."""
 
@@ -453,6 +461,12 @@ class PostgresStore(SharedStore):
         """Have `pg_dump` write a consistent copy of everything into a new file; switches greenlets."""
         self._ask("SELECT 1")  # behind all that this process has appended before
         dump(self.address, path)
+
+    def measure(self) -> StoreSize | None:
+        """Ask the database how large its tables are; switches greenlets."""
+        begun = time.monotonic()
+        tables = [(str(name), int(rows), int(size)) for name, rows, size in self._ask(TABLE_SIZES, SCHEMA)]
+        return size_of(tables, self._ask, took_s=time.monotonic() - begun)
 
     def every_second(self) -> None:
         """Read changes of the collections, and reserve ids if there are too few. Called every `FOLLOW_S`."""

@@ -216,6 +216,21 @@ class PageLogin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     expires_at: datetime
 
 
+class StoreSize(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Size of a store at one time: rows and bytes by kind of record, as its database says them."""
+
+    at: datetime
+    size_bytes: int
+    """Bytes of all records and indexes."""
+    unused_bytes: int = 0
+    """Bytes of the file that come before it grows."""
+    rows: dict[str, int] = {}
+    kinds: dict[str, int] = {}
+    """Bytes by kind, indexes included; empty if the database does not tell."""
+    took_s: float = 0.0
+    """Seconds that it took to find out."""
+
+
 class LogLevel(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Lowest level of log lines about a charge point until a time, in every process; None for no end."""
 

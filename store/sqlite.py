@@ -35,6 +35,7 @@ from .rows import (
     merged,
     parted,
 )
+from .sizes import Measurement
 from .sqlite_schema import bring_up_to_date
 from .store import ENDED_OTHERWISE, NEVER_STARTED, RowRefused, StoreError
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from .event_bounds import EventBounds
-    from .records import Tag
+    from .records import StoreSize, Tag
     from .rows import Row
     from .writer import Threads
 
@@ -408,3 +409,7 @@ class SqliteStore(DurableStore):
         """Write a consistent copy of everything into a new file, for its owner's eyes alone; switches greenlets."""
         self._ask("SELECT 1")  # behind all that was appended before
         Copy(self._path, path).make()
+
+    def measure(self) -> StoreSize | None:
+        """Find out how large the store is, in another thread; switches greenlets."""
+        return Measurement(self._path).make()

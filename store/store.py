@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Spooled,
         StopFigures,
         StoredRegistration,
+        StoreSize,
         Told,
         Transaction,
         TransactionFilter,
@@ -282,6 +283,12 @@ class Store(Protocol):
 
     def count(self, then: Callable[[StoreFigures | None], None]) -> None:
         """Count records for metrics; calls back in the hub, with None if that failed. It may never, as `probe`."""
+
+    def measure(self) -> StoreSize | None:
+        """Find out how large the store is; None if it cannot tell. Switches greenlets, and delays no append.
+
+        Raises `StoreError`.
+        """
 
     def backup(self, path: str) -> None:
         """Write a consistent copy of everything into a new file, readable by its owner alone; switches greenlets.

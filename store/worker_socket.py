@@ -18,6 +18,7 @@ from .durable import LARGEST_ID
 from .rows import Kind, Row
 from .search import FACT_IN_SQLITE
 from .shared import REMOVALS_KEPT_S, SharedStore
+from .sizes import Measurement
 from .sqlite import NOW
 from .store import RowRefused, StoreError
 from .writer import RowsLeftOut
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .event_bounds import EventBounds
-    from .records import Tag
+    from .records import StoreSize, Tag
     from .writer import Threads
 
 new_socket: Callable[..., socket.socket] = get_original("socket", "socket")
@@ -264,3 +265,7 @@ class WorkerStore(SharedStore):
             super().backup(path)
         self._ask("SELECT 1")  # behind all that this process has appended before
         Copy(self._file, path).make()
+
+    def measure(self) -> StoreSize | None:
+        """Find out how large the store is, in another thread; switches greenlets."""
+        return Measurement(self._file).make() if self._file else None

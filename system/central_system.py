@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from .log_levels import LogLevels
     from .metrics import Metrics
     from .operations import RecentFrames
+    from .store_sizes import StoreSizes
     from .tree import HttpServer
     from .upkeep import Upkeep
     from .vitals import Vitals
@@ -195,6 +196,7 @@ class CentralSystem(PluginSystem):
         self._parts.watermarks.start()
         self._parts.vitals.start()
         self._parts.upkeep.start()
+        self._parts.store_sizes.start()
         watchdog_s = self.settings.supervision.watchdog_s
         if watchdog_s > 0:
             # What is on standard error is the host's affair; the program has asked for it.
@@ -378,6 +380,11 @@ class CentralSystem(PluginSystem):
     def activity(self) -> Activity:
         """Activity of this process. Belongs to the hub's thread."""
         return self._parts.activity
+
+    @property
+    def store_sizes(self) -> StoreSizes:
+        """Sizes of the store, now and before. Belongs to the hub's thread."""
+        return self._parts.store_sizes
 
     @property
     def watermarks(self) -> Watermarks:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 AT_A_TIME = 200
 """Charge points that are looked at before others have their turn."""
 JOULES_PER_WH = 3600.0
+DAY_S = 86400.0
 UNKNOWN_ACTION = "other"
 """Action of all calls that the version of their connection does not have."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -229,7 +230,37 @@ def _store() -> Iterator[Family]:
         "chargehand_store_bytes",
         "gauge",
         (),
-        "Bytes of the store's file in the data folder and of its journal; not there for PostgreSQL.",
+        "Bytes of the store's file in the data folder and of its journal; of PostgreSQL those of its tables and their "
+        "indexes, measured within the last quarter of an hour.",
+        of_node=True,
+    )
+    yield Family(
+        "chargehand_store_kind_bytes",
+        "gauge",
+        ("kind",),
+        "Bytes of the records of a kind, with their indexes, at the last measurement.",
+        of_node=True,
+    )
+    yield Family(
+        "chargehand_store_kind_rows",
+        "gauge",
+        ("kind",),
+        "About how many records of a kind there were at the last measurement.",
+        of_node=True,
+    )
+    yield Family(
+        "chargehand_store_growth_bytes_per_second",
+        "gauge",
+        (),
+        "Growth of the records in the last week, or since the first measurement; not there before the second.",
+        of_node=True,
+    )
+    yield Family(
+        "chargehand_store_full_seconds",
+        "gauge",
+        (),
+        "Seconds until the disk has no room for records (`resources.disk_stop_bytes`), at that growth; not there if it "
+        "does not grow, nor for PostgreSQL.",
         of_node=True,
     )
     yield Family(
@@ -458,9 +489,7 @@ class Metrics:
             yield "chargehand_dead_letters", ("message",), figures.dead_letters
             yield "chargehand_dead_letters", ("event",), figures.dead_events
             yield "chargehand_open_transactions", (), figures.open_transactions
-        size = self._vitals.store_bytes
-        if size is not None:
-            yield "chargehand_store_bytes", (), size
+        yield from self._of_size()
         retention = self._parts.upkeep.retention
         for kind in retention.days:
             yield "chargehand_retention_deleted_total", (kind,), retention.deleted[kind]
@@ -469,6 +498,24 @@ class Metrics:
             yield "chargehand_backup_timestamp_seconds", (), backups.last.timestamp()
         if retention.last is not None:
             yield "chargehand_retention_pass_timestamp_seconds", (), retention.last.ended_at.timestamp()
+
+    def _of_size(self) -> Iterator[tuple[str, Labels, Number]]:
+        sizes = self._parts.store_sizes
+        measured, growth, days = sizes.last, sizes.growth_bytes_per_day, sizes.full_in_days
+        size = self._vitals.store_bytes
+        if size is None and measured is not None:
+            size = measured.size_bytes
+        if size is not None:
+            yield "chargehand_store_bytes", (), size
+        if measured is not None:
+            for kind, size_bytes in measured.kinds.items():
+                yield "chargehand_store_kind_bytes", (kind,), size_bytes
+            for kind, rows in measured.rows.items():
+                yield "chargehand_store_kind_rows", (kind,), rows
+        if growth is not None:
+            yield "chargehand_store_growth_bytes_per_second", (), growth / DAY_S
+        if days is not None:
+            yield "chargehand_store_full_seconds", (), days * DAY_S
 
     def _of_process(self) -> Iterator[tuple[str, Labels, Number]]:
         vitals = self._vitals

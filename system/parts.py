@@ -51,6 +51,7 @@ from .metrics import Metrics
 from .operations import Operations
 from .reports import Reports
 from .retention import Retention
+from .store_sizes import StoreSizes
 from .subscriptions import Subscriptions
 from .ticket_store import TicketStore
 from .tls_files import TlsFiles
@@ -156,6 +157,13 @@ class Parts:
             self.store, self.timers, cluster, data, self.watermarks, settings.resources.disk_free_bytes
         )
         self.upkeep = self._make_upkeep()
+        self.store_sizes = StoreSizes(
+            self.store,
+            self.now,
+            here=system.worker is None or system.worker.first,
+            spawn=self.pool.spawn,
+            room=lambda: self.watermarks.room_bytes,
+        )
         self.metrics = Metrics(self, counters, self.vitals)
         self.log_levels = LogLevels(self.store.collections.log_levels, self.now)
         self.activity = Activity(self, ALONE if system.worker is None else system.worker.number)

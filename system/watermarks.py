@@ -94,6 +94,8 @@ class Watermarks:
         """Free bytes of the fullest of its disks at the last look; None if there is none, or it cannot be looked at."""
         self.disk_is_low = False
         """True while less is free than `resources.disk_free_bytes`."""
+        self.room_bytes: int | None = None
+        """Bytes that the disk has for records of a store in a file, at the last look; None if there is none."""
         self.stops = ""
         """Reason for which no record is taken, for `resources.disk_stop_bytes`; "" if they are."""
 
@@ -228,6 +230,7 @@ class Watermarks:
         """Stop records while there is still room for what is in the store's journal, and take them again."""
         folder, least = self._store_folder, self._settings.disk_stop_bytes
         free = self._free_bytes(folder) if folder else None
+        self.room_bytes = None if free is None else max(0, free - least)
         if free is None:
             return
         if self.stops and free >= least * DISK_BACK:

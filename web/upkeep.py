@@ -1,4 +1,4 @@
-"""The store as operators see it: how long its records are kept, and a pass of retention at once."""
+"""The store as operators see it: its size and growth, how long its records are kept, a pass of retention at once."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import falcon
 
     from ..system.retention import Pass
+    from ..system.store_sizes import StoreSizes
 
 NO_RETENTION = "the store is memory: what it holds ends with the process"
 MANY_S = 3600.0
@@ -39,8 +40,36 @@ class PassView(View):
     deleted: dict[str, int]
 
 
+class KindSize(View):
+    """Bytes of all records of a kind, with their indexes, and about how many there are."""
+
+    kind: str
+    bytes: int
+    rows: int
+
+
+class SizeView(View):
+    """Size of the store: bytes of all records, bytes of its file that come before it grows, and growth in a week.
+
+    `full_in_days` is when the disk has no room for records at that growth; null if it does not grow, while there is
+    one measurement, and for PostgreSQL, whose disk is not known. `kinds` is empty if the database does not tell.
+    """
+
+    measured_at: dt.datetime
+    bytes: int
+    unused_bytes: int
+    kinds: list[KindSize]
+    growth_bytes_per_day: int | None
+    full_in_days: float | None
+
+
 class StoreView(View):
-    """Retention of records: the kinds that are not kept for ever, and the last pass of the process that answers."""
+    """Size of the store, and retention of records: the kinds that are not kept for ever, and the last pass here.
+
+    `size` is null until the store is measured first, seconds after its start, and for a store in memory.
+    """
+
+    size: SizeView | None
 
     folder: str
     kinds: list[KeptKind]
@@ -54,7 +83,7 @@ class StoreResource(Resource):
 
     @operation("getStore", "operation", answer=StoreView, problems={503: "The store does not answer"})
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Show how long records are kept, and about how many are older."""
+        """Show the size of the store, how long records are kept, and about how many are older."""
         Query(request)
         retention = self._system.upkeep.retention
         try:
@@ -66,7 +95,12 @@ class StoreResource(Resource):
             for kind, days in retention.days.items()
             if (before := retention.before(kind)) is not None
         ]
-        view = StoreView(folder=str(retention.folder.path), kinds=kinds, last=_view(retention.last))
+        view = StoreView(
+            size=_size(self._system.store_sizes),
+            folder=str(retention.folder.path),
+            kinds=kinds,
+            last=_view(retention.last),
+        )
         answer(response, view)
 
     @operation(
@@ -93,6 +127,23 @@ class StoreResource(Resource):
         except (DiskLow, OSError) as error:
             raise Problem(507, "No export", str(error)) from error
         answer(response, _view(done))
+
+
+def _size(sizes: StoreSizes) -> SizeView | None:
+    last, growth, days = sizes.last, sizes.growth_bytes_per_day, sizes.full_in_days
+    if last is None:
+        return None
+    return SizeView(
+        measured_at=last.at,
+        bytes=last.size_bytes,
+        unused_bytes=last.unused_bytes,
+        kinds=[
+            KindSize(kind=kind, bytes=size, rows=last.rows.get(kind, 0))
+            for kind, size in sorted(last.kinds.items(), key=lambda one: -one[1])
+        ],
+        growth_bytes_per_day=None if growth is None else round(growth),
+        full_in_days=None if days is None else round(days, 1),
+    )
 
 
 def _view(done: Pass | None) -> PassView | None:

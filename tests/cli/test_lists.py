@@ -27,6 +27,7 @@ NO_LISTS_IN = {
     "new-plugin": "",
     "plugin-host": "",
     "prune-store": "",
+    "show-store": "",
     "quarantine": "release",
     "recording": "",
     "replay": "",

@@ -6,6 +6,7 @@ import falcon
 import pytest
 
 from chargehand import CentralSystem, Event, RetentionSettings, Settings, serve_http
+from chargehand.store.records import StoreSize
 
 OLD = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 PATH = "/api/v1/store"
@@ -45,3 +46,19 @@ def test_a_file_that_cannot_be_written_is_507_and_nothing_is_deleted(client, sys
     (tmp_path / "data" / "exports").write_text("no folder")
     assert client.simulate_post(f"{PATH}/prune").status == falcon.HTTP_507
     assert len(system.store.events()) == 1
+
+
+def test_the_size_of_the_store_is_told_with_its_growth_and_the_day_it_is_full(client, system):
+    assert client.simulate_get(PATH).json["size"] is None
+    system.store_sizes.look()
+    first = client.simulate_get(PATH).json["size"]
+    assert (first["growth_bytes_per_day"], first["full_in_days"]) == (None, None)
+    assert {one["kind"]: one["rows"] for one in first["kinds"]}["status"] == 1
+    before = StoreSize(at=dt.datetime.now(dt.UTC) - dt.timedelta(days=1), size_bytes=1)
+    system.store.collections.store_sizes.put(before).wait(60)
+    grown = client.simulate_get(PATH).json["size"]
+    assert 0 < grown["growth_bytes_per_day"] <= first["bytes"]
+    assert grown["full_in_days"] > 0
+    metrics = client.simulate_get("/metrics").text
+    assert 'chargehand_store_kind_bytes{kind="readings"}' in metrics
+    assert "\nchargehand_store_full_seconds " in metrics

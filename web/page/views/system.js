@@ -12,6 +12,9 @@ import { href } from "../lib/router.js";
 const LOOK_MS = 10000;
 const CHANGES = 50;
 const DAY_MS = 86400000;
+const DAY_S = 86400;
+const SOON_DAYS = 30;
+const KINDS = 5;
 const MIB = 1048576;
 const J_PER_WH = 3600;
 
@@ -117,6 +120,20 @@ class SystemView extends Part {
 		return [h("h2", "Settings"), h("p.hint", "Without their secrets."), h("div.table-wrap.values", { tabindex: "0" }, h("table", h("tbody", rows)))];
 	}
 
+	/** Show the size of the store, its growth, and when the disk is full. */
+	#size(of, fact) {
+		const size = of("chargehand_store_bytes")[0];
+		if (!size) return [];
+		const mib = (bytes) => `${count(Math.round(bytes / MIB))} MiB`;
+		const kinds = of("chargehand_store_kind_bytes").sort((one, other) => other.value - one.value).slice(0, KINDS);
+		const growth = of("chargehand_store_growth_bytes_per_second")[0];
+		const full = of("chargehand_store_full_seconds")[0];
+		return [
+			fact("Store's size", [mib(size.value), kinds.length > 0 && h("div.quiet", kinds.map(({ labels, value }) => `${labels.kind.replaceAll("_", " ")} ${mib(value)}`).join(", "))]),
+			fact("Growth", [growth ? `${mib(growth.value * DAY_S)} a day` : "not known yet", full && h("div", state(`full in ${count(Math.round(full.value / DAY_S))} days`, full.value < SOON_DAYS * DAY_S ? "bad" : "good"))]),
+		];
+	}
+
 	/** Show what the metrics say: rates since the last look, and sums since the start. */
 	#numbers(of) {
 		const names = { calls: "calls_total", came: "received_bytes_total", went: "sent_bytes_total", rows: "store_rows_total", commits: "store_commit_seconds_count", commit_s: "store_commit_seconds_sum", cpu: "process_cpu_seconds_total" };
@@ -134,6 +151,7 @@ class SystemView extends Part {
 			fact("Processor", `${rate("cpu", 100, 0)} % of one core`),
 			fact("Memory", `${count(sum(of("chargehand_process_resident_memory_bytes")) / MIB)} MiB`),
 			fact("Store", `${rate("rows")} records a second${commits > 0 ? `, ${(((now.commit_s - before.commit_s) / commits) * 1000).toFixed(2)} ms a commit` : ""}`),
+			...this.#size(of, fact),
 			fact("Disk", of("chargehand_disk_free_bytes").length ? `${count(of("chargehand_disk_free_bytes")[0].value / MIB)} MiB free` : "unknown"),
 			fact("Energy", `${energy(sum(of("chargehand_energy_delivered_joules_total")) / J_PER_WH)} delivered since the start`),
 			fact("Version", of("chargehand_build_info")[0]?.labels.version || "")));
