@@ -6,6 +6,7 @@ import secrets
 import sys
 import time
 from contextlib import ExitStack
+from gzip import BadGzipFile
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 @click.option(
     "--dry-run", is_flag=True, help="Read everything and list what cannot be taken; change nothing."
 )
-@click.option("--zone", default="UTC", show_default=True, help="Time zone of the times in the dump.")
+@click.option(
+    "--zone", help="Time zone of the times in the dump; default: UTC, if the dump says that they are in it."
+)
 @click.option("--store", metavar="sqlite|postgresql://…", help="Store; default: from the settings.")
 @DATA
 @CONFIG
@@ -40,7 +43,7 @@ def import_steve(
     *,
     dump: str,
     dry_run: bool,
-    zone: str,
+    zone: str | None,
     store: str | None,
     data: str | None,
     config: str | None,
@@ -54,13 +57,10 @@ def import_steve(
     settings = read_settings(config, {"data": data, "store": store})
     if settings.store == "memory":
         raise CommandMisused("the store is memory, which ends with its server", "give --store or set it")
+    source = Dump(dump)
     try:
-        zone_info = ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise CommandMisused(f"there is no time zone {zone}", "name one as Europe/Berlin") from error
-    try:
-        found = _run(settings, Dump(dump), zone_info, dry_run=dry_run)
-    except (DumpRefused, EOFError) as error:
+        found = _run(settings, source, _zone(source, dump, zone), dry_run=dry_run)
+    except (DumpRefused, EOFError, BadGzipFile) as error:
         raise CommandFailed(
             str(error), "make the dump again; a second import goes on where this one ended"
         ) from error
@@ -81,6 +81,19 @@ def import_steve(
             click.echo(f"refused: {line}", err=True)
     if found.refused:
         sys.exit(FAILED)
+
+
+def _zone(source: Dump, name: str, zone: str | None) -> ZoneInfo:
+    """Return the zone that was given, else UTC for a dump that says so. Raises `CommandMisused`."""
+    if zone is None and not source.is_in_utc():
+        raise CommandMisused(
+            f"{name} does not say in which time zone its times are",
+            "name it with --zone: that of the database's server after --skip-tz-utc, UTC after --compact",
+        )
+    try:
+        return ZoneInfo(zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise CommandMisused(f"there is no time zone {zone}", "name one as Europe/Berlin") from error
 
 
 def _run(settings: Settings, dump: Dump, zone: ZoneInfo, *, dry_run: bool) -> SteveImport:

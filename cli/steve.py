@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +59,11 @@ class SteveImport:
         self._stops: dict[int, Row] = {}
         self._open: dict[int, Transaction] = {}  # by SteVe's number
         self._known: dict[tuple[str, int], int] = {}  # charge point, SteVe's number: number here
+        self._charge_points_there: set[str] = set()
         self._closed_here: set[int] = set()  # SteVe's numbers
+        self._stored: dict[
+            int, set[bytes]
+        ] = {}  # readings of transactions that were there, by SteVe's number
         self._group: tuple[Any, ...] | None = None
         self._samples: list[dict[str, str]] = []
         self.taken: Counter[str] = Counter()
@@ -158,6 +162,7 @@ class SteveImport:
             self.left_out.append(f"charge point {id_}: its security profile {text(row, 'security_profile')}")
         if self._store.find_registration(id_) is not None:
             self.there["charge points"] += 1
+            self._charge_points_there.add(id_)
             return
         self.taken["charge points"] += 1
         if self._dry_run:
@@ -239,6 +244,8 @@ class SteveImport:
                 self._closed_here.add(pk)
             else:
                 self._open[pk] = going_on
+                stored = self._store.meter_readings(known, charge_point_id=charge_point, limit=LARGEST_ID)
+                self._stored[pk] = {bytes(one.values) for one in stored}
             return
         self.taken["transactions"] += 1
         if pk not in self._stops:
@@ -308,13 +315,12 @@ class SteveImport:
             self._end_group()
             self._group = group
         self._samples.append({name: value for name, value in sample.items() if value or name == "value"})
-        self.taken["readings"] += 1
 
     def _end_group(self) -> None:
         """Store the samples of one moment as one message."""
         group, samples = self._group, self._samples
         self._group, self._samples = None, []
-        if group is None or self._dry_run:
+        if group is None:
             return
         pk, connector, at = group
         charge_point, connector_id = self._connectors[connector]
@@ -332,7 +338,27 @@ class SteveImport:
             received_at=at,
             values=json.dumps(payload).encode(),
         )
+        if self._is_stored(reading, pk):
+            self.there["readings"] += len(samples)
+            return
+        self.taken["readings"] += len(samples)
+        if self._dry_run:
+            return
         self._write(self._store.add_meter_reading(reading))
+
+    def _is_stored(self, reading: MeterReading, pk: int | None) -> bool:
+        """Return whether an import before has stored a reading."""
+        if pk is not None:
+            return reading.values in self._stored.get(pk, ())
+        if reading.charge_point_id not in self._charge_points_there:
+            return False
+        same = self._store.readings_of(
+            reading.charge_point_id,
+            connector_id=reading.connector_id,
+            since=reading.received_at,
+            until=reading.received_at + timedelta(microseconds=1),
+        )
+        return any(one.values == reading.values for one in same)
 
     def _moment(self, row: Row, column: str) -> datetime | None:
         given = text(row, column)

@@ -19,6 +19,8 @@ Value = str | bytes | None
 Row = dict[str, Value]
 
 CHUNK_BYTES = 1 << 20
+HEAD_BYTES = 1 << 14
+"""Beginning of a dump with its comments and settings."""
 STATEMENT_BYTES = 1 << 28
 """Size of the longest statement that is read."""
 
@@ -41,6 +43,7 @@ _VALUE = re.compile(
     rb"|(?:_[a-z]\w*\s+)?(?:0x([0-9a-f]+)\b|x'([0-9a-f]*)')|b'([01]*)'|([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?)|(TRUE|FALSE)\b)\s*",
     re.IGNORECASE | re.DOTALL,
 )
+_IN_UTC = re.compile(rb"SET\s+TIME_ZONE\s*=\s*'\+00:00'", re.IGNORECASE)
 _ESCAPE = re.compile(rb"\\(.)|''", re.DOTALL)
 _ESCAPE_IN_DOUBLE = re.compile(rb"\\(.)|\"\"", re.DOTALL)
 _ESCAPED = {
@@ -95,6 +98,11 @@ class Dump:
                         )
                     else:
                         yield table, dict(zip(names, values, strict=True))
+
+    def is_in_utc(self) -> bool:
+        """Return whether the dump says at its beginning that its times are in UTC."""
+        with self._open() as file:
+            return _IN_UTC.search(file.read(HEAD_BYTES)) is not None
 
     def _open(self) -> BinaryIO:
         with Path(self._path).open("rb") as file:

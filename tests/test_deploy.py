@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from chargehand import v16
 from chargehand.cli.main import COMMANDS, main
 from chargehand.config.load import PROGRAM_DEFAULTS, load
 from chargehand.web.health import PROBES
+
+from .in_process import connect, system_with
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "deploy"
@@ -114,6 +117,10 @@ def test_the_sample_plugin_answers_what_the_settings_forward():
     exec(compile((FOLDER / "plugins" / f"{module}.py").read_text(), module, "exec"), found)
     settings = settings_of("server")
     assert [action for _, action, _ in found[name].handlers] == list(settings.redis.remote_actions)
+    with system_with(found[name].spec()) as system, connect(system, "CP7") as charge_point:
+        charge_point.boot()
+        answer = charge_point.send(v16.DataTransfer(vendor_id="ACME"))
+        assert (answer.status, answer.data) == ("Accepted", "hello CP7")
 
 
 def test_the_image_is_built_of_every_folder_of_the_package():

@@ -117,7 +117,8 @@ def test_a_second_import_from_steve_adds_nothing_and_a_later_dump_closes(dump, t
     before = contents(tmp_path)
     _, told = imported(dump, tmp_path)
     assert contents(tmp_path) == before
-    assert told["there"] == {"tags": 3, "charge points": 1, "transactions": 2, "readings": 2}
+    assert told["there"] == {"tags": 3, "charge points": 1, "transactions": 2, "readings": 3}
+    assert told["taken"] == {}
     dump.write_text(
         DUMP.replace(
             " (40,'2026-01-01 12:00:01'",
@@ -152,6 +153,27 @@ def test_times_of_a_dump_are_of_the_zone_that_is_named(dump, tmp_path):
     )
 
 
+def test_a_dump_that_does_not_tell_its_time_zone_is_taken_with_one_only(dump, tmp_path):
+    dump.write_text(DUMP.replace("SET TIME_ZONE='+00:00'", "SET NAMES utf8mb4"))
+    done = CliRunner().invoke(main, ["import-steve", str(dump), "--data", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "--zone" in done.stderr
+    assert imported(dump, tmp_path, "--zone", "UTC")[1]["taken"]["transactions"] == 2
+
+
+def test_readings_of_an_open_transaction_are_counted_as_there_at_the_second_import(dump, tmp_path):
+    dump.write_text(
+        DUMP.replace(
+            "(7,NULL,'2026-01-01 11:30",
+            "(8,41,'2026-01-02 10:30:00','2100',NULL,NULL),\n(7,NULL,'2026-01-01 11:30",
+            1,
+        )
+    )
+    assert imported(dump, tmp_path)[1]["taken"]["readings"] == 4
+    _, told = imported(dump, tmp_path)
+    assert (told["taken"], told["there"]["readings"]) == ({}, 4)
+
+
 def test_tables_of_the_first_versions_of_steve_are_read(tmp_path):
     path = tmp_path / "old.sql.gz"
     path.write_bytes(
@@ -163,7 +185,7 @@ def test_tables_of_the_first_versions_of_steve_are_read(tmp_path):
             b"stopTimestamp,stopValue) VALUES (3,1,'T','2015-01-01 00:00:00','5','2015-01-01 01:00:00','9');"
         )
     )
-    status, told = imported(path, tmp_path)
+    status, told = imported(path, tmp_path, "--zone", "UTC")
     assert (status, told["refused"]) == (0, [])
     assert rows(tmp_path, "SELECT id, meter_start, meter_stop FROM transactions") == [(3, 5, 9)]
     assert '"status":"Blocked"' in rows(tmp_path, "SELECT data FROM books")[0][0]
