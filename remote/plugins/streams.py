@@ -53,8 +53,7 @@ return found
 
 # A `ScriptBatch` with the settings: group, most answers of a node, seconds for which they are kept. Keys of an answer,
 # its text: stream, done or none, answers or none. Arguments: entry, seconds to keep the answer or 0, id of the call in
-# JSON.
-# The first answer that was stored counts. An entry whose answer cannot be written stays.
+# JSON. The first answer that was stored counts. An entry whose answer cannot be written stays.
 FINISH = """
 local runs = cmsgpack.unpack(ARGV[1])
 local group, most, lasting = ARGV[#runs + 2], ARGV[#runs + 3], ARGV[#runs + 4]

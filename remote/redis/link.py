@@ -75,7 +75,7 @@ class Link:
         self._connection: Any = None
         self._pack: Callable[[tuple[Any, ...]], bytes] | None = None
         self._owner: Any = None
-        self._unread = ""  # why the connection was given up by whoever has read an answer
+        self._unread = ""  # why the connection was given up by whoever has read an answer, or waited for one
         self.why = "it is not started"
 
     @property
@@ -163,11 +163,11 @@ class Link:
         import hiredis  # noqa: PLC0415 - an extra
 
         sock = connection._sock  # noqa: SLF001 - what redis-py reads with would be a Python call for each answer
-        sock.settimeout(self._reply_s)
+        sock.settimeout(None)  # `_watch` looks: a timer for each read would cost more than the read
         self._connection = connection
         self._unread = ""
         self._out.clear()
-        writer = gevent.spawn(self._write, sock)
+        others = [gevent.spawn(self._write, sock), gevent.spawn(self._watch, sock)]
         why = "the link was stopped"
         try:
             logger.info("%s is connected to %s", self._name, self._address.shown)
@@ -181,7 +181,7 @@ class Link:
             logger.exception("%s cannot understand %s", self._name, self._address.shown)
             why = f"{type(error).__name__}: {error}"
         finally:
-            writer.kill()
+            gevent.killall(others)
             connection.disconnect()
             self._lose(why)
 
@@ -211,6 +211,15 @@ class Link:
             raise RedisAway(f"no answer within {self._reply_s:g} s")
         return max(PATIENCE_MIN_S, left_s)
 
+    def _watch(self, sock: Any) -> None:
+        """End a connection on which Redis is silent for too long."""
+        try:
+            while True:
+                gevent.sleep(self._patience_s())
+        except RedisAway as error:
+            self._unread = str(error)
+            sock.close()  # the reader sees it, and says why
+
     def _write(self, sock: Any) -> None:
         try:
             while True:
@@ -224,14 +233,7 @@ class Link:
     def _read(self, sock: Any, reader: Any) -> None:
         unfinished = 0
         while True:
-            try:
-                data = sock.recv(READ_BYTES)
-            except OSError as error:
-                if "timed out" not in str(error):  # that of TLS is no TimeoutError
-                    raise
-                sock.settimeout(self._patience_s())
-                continue
-            sock.settimeout(self._reply_s)
+            data = sock.recv(READ_BYTES)
             self._silent_since = time.monotonic()
             if not data:
                 raise EOFError("Redis closed the connection")
