@@ -51,6 +51,7 @@ from .search import (
     FACT_IN_SQLITE,
     NAMED_KNOWN,
     READING_COLUMNS,
+    SORTED_READINGS,
     newest_readings,
     newest_transactions,
     records,
@@ -124,6 +125,9 @@ class DurableStore:
 
     fact = FACT_IN_SQLITE
     """SQL of the database for the members of an `OverFact`."""
+
+    readings_by_time = SORTED_READINGS
+    """SQL of the database for readings by charge point and time."""
 
     def __init__(
         self,
@@ -571,6 +575,8 @@ class DurableStore:
         limit: int = 100,
     ) -> Sequence[MeterReading]:
         """Return meter values of a charge point, newest first by time of receipt."""
+        if not without_transaction:
+            self._writer.append(Kind.SORT, ())
         return newest_readings(
             self._ask,
             charge_point_id,
@@ -580,6 +586,7 @@ class DurableStore:
             without_transaction=without_transaction,
             before=before,
             limit=limit,
+            by_time=self.readings_by_time,
         )
 
     # -- Charge points ---------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """Formats of a store: which programs may read and write it, and what may be taken away of it.
 
 The format of a store is the number of steps that made its tables. Steps behind `RULED` only add: tables, columns
-that have a default or may be null, indexes that are not unique over what was there before. So a program that knows
-fewer steps goes on reading and writing it, and leaves alone what it does not know. What is not needed any more is a
+that have a default or may be null, indexes that are not unique over what was there before; or drop such an index,
+without which an older program only waits longer. So a program that knows fewer steps goes on reading and writing it,
+and leaves alone what it does not know. What is not needed any more is a
 `Removal`: it is carried out by itself, when no program lives that needs it, and from then on such a program is refused.
 """
 

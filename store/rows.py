@@ -62,6 +62,7 @@ class Kind(IntEnum):
     DROP_READING = 28  # number, received_at; a FREEZE of its transaction came before
     DROP_EVENT = 29  # number, received_at
     DROP_TRANSACTION = 30  # id, start_received_at
+    SORT = 31  # nothing: readings of each charge point are found by time from then on, all that were stored before
 
 
 NO_RECORD = frozenset(

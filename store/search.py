@@ -38,6 +38,13 @@ FACT_IN_SQLITE = "json_extract(data, '$.at')", "json_extract(data, '$.transactio
 FACT_IN_POSTGRES = "(data::json ->> 'at')", "(data::json ->> 'transaction_id')::bigint"
 """Members of the JSON of an `OverFact`: time, and the transaction whose start it was."""
 
+READINGS_BY_TIME = "readings"
+SORTED_READINGS = "sorted_readings CROSS JOIN readings USING (charge_point, received_at, number)"
+"""Readings of transactions as a query finds those of a charge point by time; the second in SQLite, after `Kind.SORT`.
+
+The CROSS JOIN has SQLite begin with its left side.
+"""
+
 
 def orphaned(fact: tuple[str, str]) -> str:
     """Write the condition that a transaction is orphaned, as `OverFact.ends` has it; `fact` is one of those above."""
@@ -137,8 +144,9 @@ def newest_readings(
     without_transaction: bool,
     before: Cursor | None,
     limit: int,
+    by_time: str,
 ) -> Sequence[MeterReading]:
-    """Read meter values as `Store.readings_of` describes; switches greenlets."""
+    """Read meter values as `Store.readings_of` describes; switches greenlets. `by_time` as `READINGS_BY_TIME`."""
     conditions: Conditions = [
         ("charge_point = ?", (charge_point_id,)),
         ("connector = ?", None if connector_id is None else (connector_id,)),
@@ -146,13 +154,13 @@ def newest_readings(
         ("received_at < ?", utc_text(until)),
         ("(received_at, number) < (?, ?)", None if before is None else (utc_text(before.at), before.number)),
     ]
-    # Each of the two has an index of its own, in the order of time.
-    parts = [f"unattached = 1 AND NOT EXISTS ({THEIRS})"]
+    # Each of the two is in the order of time somewhere.
+    parts = {f"unattached = 1 AND NOT EXISTS ({THEIRS})": "readings"}
     if not without_transaction:
-        parts = ["unattached = 1", f"unattached = 0 AND EXISTS ({OWN})"]
-    query = f"SELECT {READING_COLUMNS} FROM readings"  # noqa: S608
+        parts = {"unattached = 1": "readings", f"unattached = 0 AND EXISTS ({OWN})": by_time}
     found: list[Any] = []
-    for part in parts:
+    for part, table in parts.items():
+        query = f"SELECT {READING_COLUMNS} FROM {table}"  # noqa: S608 - constants
         found += select(
             ask, query, [*conditions, (part, True)], "ORDER BY received_at DESC, number DESC", limit
         )

@@ -16,7 +16,7 @@ from gevent import get_hub, spawn_later
 
 from .durable import LARGEST_ID, REGISTRATION, DurableStore
 from .rows import storable, transaction_of
-from .search import COLUMNS, FACT_IN_POSTGRES
+from .search import COLUMNS, FACT_IN_POSTGRES, READINGS_BY_TIME
 from .store import Receipt, StoreError
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class SharedStore(DurableStore):
 
     others_write = True
     fact = FACT_IN_POSTGRES
+    readings_by_time = READINGS_BY_TIME
     reserve = RESERVE
     stored = STORED
     purge = PURGE

@@ -16,7 +16,7 @@ from ..protocol.framing import FrameReader, FrameTooLong
 from .copying import Copy
 from .durable import LARGEST_ID
 from .rows import Kind, Row
-from .search import FACT_IN_SQLITE
+from .search import FACT_IN_SQLITE, SORTED_READINGS
 from .shared import REMOVALS_KEPT_S, SharedStore
 from .sizes import Measurement
 from .sqlite import NOW
@@ -219,6 +219,7 @@ class WorkerStore(SharedStore):
 
     _file = ""
     fact = FACT_IN_SQLITE
+    readings_by_time = SORTED_READINGS
     reserve = f"""
         UPDATE ids SET next = max(
             next, ?,

@@ -57,7 +57,9 @@ def test_nothing_is_removed_while_a_program_lives_that_needs_it():
         check_removal(removal, [8, 6])
 
 
-TAKES_AWAY = re.compile(r"\b(DROP|RENAME|DELETE|TRUNCATE|ALTER COLUMN|SET NOT NULL)\b", re.IGNORECASE)
+TAKES_AWAY = re.compile(
+    r"\b(DROP(?! INDEX)|RENAME|DELETE|TRUNCATE|ALTER COLUMN|SET NOT NULL)\b", re.IGNORECASE
+)
 NEEDS_A_VALUE = re.compile(r"ADD COLUMN(?![^,;]*\bDEFAULT\b)[^,;]*\bNOT NULL\b", re.IGNORECASE)
 
 

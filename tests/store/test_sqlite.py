@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 
 from chargehand import Event, MeterReading, StoreError, Tag, TransactionFilter
 from chargehand.actors.runtime import threads
+from chargehand.store import sqlite
 from chargehand.store.inspection import Inspection
 from chargehand.store.rows import Kind, reading_time
 from chargehand.store.sqlite import SqliteFile, SqliteStore
 from chargehand.store.sqlite_schema import STEPS, bring_up_to_date
+
+from .transactions import START, transaction
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 LIMIT_S = 60  # a disk that others are using may take seconds
@@ -60,7 +63,7 @@ def test_a_full_disk_fails_the_receipts_and_later_ones_are_kept(opened, path):
     store = opened()
     store.register("CP1", "Accepted").wait(LIMIT_S)
     pages = store._writer.ask(lambda file: file.read("PRAGMA page_count", ())[0][0])
-    store._writer.ask(lambda file: file.read(f"PRAGMA max_page_count = {pages + 1}", ()))
+    store._writer.ask(lambda file: file.read(f"PRAGMA max_page_count = {pages}", ()))
     lost = Event(charge_point_id="CP1", kind="large", received_at=NOW, data={"text": "x" * 200_000})
     with pytest.raises(StoreError, match="full"):
         store.add_event(lost).wait(LIMIT_S)
@@ -136,6 +139,50 @@ def test_flags_of_orphans_become_facts_which_end_what_they_ended_and_nothing_els
     ]  # fmt: skip
     assert [one.id for one in store.transactions(TransactionFilter(orphans_only=True))] == [2, 1]
     assert [fault for fault in Inspection(path).faults if "is in use" not in fault] == []
+
+
+def started(store):
+    """Start a transaction of CP1 and store readings of it, out of order by time; return its number."""
+    number = store.allot_transaction_id("CP1", START)
+    store.start_transaction(transaction(number))
+    for minute in (3, 1, 4, 1, 5, 9, 2):
+        at = NOW + dt.timedelta(minutes=minute)
+        values = b'{"at":%d,"number":%d}' % (minute, store._writer.depth)
+        store.add_meter_reading(msgspec.structs.replace(reading(number, values), received_at=at))
+    return number
+
+
+def minutes_of(store, **wanted):
+    found = store.readings_of("CP1", without_transaction=False, **wanted)
+    return [(one.received_at - NOW) // dt.timedelta(minutes=1) for one in found]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5, 100])
+def test_readings_of_transactions_are_in_order_however_many_are_sorted_at_once(opened, monkeypatch, at_once):
+    monkeypatch.setattr(sqlite, "SORTED_AT_ONCE", at_once)
+    store = opened()
+    number = started(store)
+    assert minutes_of(store) == [9, 5, 4, 3, 2, 1, 1]
+    store.add_meter_reading(msgspec.structs.replace(reading(number, b"{}"), received_at=NOW))
+    assert minutes_of(store, limit=3) == [9, 5, 4]
+    until = NOW + dt.timedelta(minutes=4)
+    assert minutes_of(opened(), until=until) == [3, 2, 1, 1, 0]
+
+
+def test_readings_that_get_the_numbers_of_deleted_ones_are_found_by_time(opened):
+    store = opened()
+    number = started(store)
+    assert len(minutes_of(store)) == 7
+    rows = store._ask("SELECT number, received_at FROM readings WHERE number > 4")
+    store.retention.drop("readings", rows).wait(LIMIT_S)
+    assert minutes_of(store) == [9, 5, 4, 3, 2, 1, 1]  # they may not go
+    store._ask(
+        "UPDATE transactions SET stop_received_at = start_received_at, readings_deleted = 1 RETURNING id"
+    )
+    store.retention.drop("readings", rows).wait(LIMIT_S)
+    assert store._ask("SELECT count(*) FROM sorted_readings") == [(4,)]
+    store.add_meter_reading(msgspec.structs.replace(reading(number, b"{}"), received_at=NOW))
+    assert minutes_of(store) == [4, 3, 1, 1, 0]
 
 
 @pytest.mark.parametrize("version", range(1, len(STEPS)))
