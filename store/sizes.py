@@ -56,6 +56,12 @@ PICKED = (
 )
 ASIDE = f"SELECT count(*), sum(aside) FROM (SELECT aside FROM spool LIMIT {LETTERS}) AS messages"  # noqa: S608 - a constant
 
+OBJECTS = (
+    "SELECT name, CASE tbl_name WHEN 'sorted_readings' THEN 'readings' ELSE tbl_name END "
+    "FROM sqlite_master WHERE rootpage > 0"
+)
+"""Query of tables and indexes, with the table of the records that they are for."""
+
 rest: Callable[[float], None] = get_original("time", "sleep")
 """Sleeps a native thread, whether the host has patched `time` or not."""
 
@@ -177,7 +183,7 @@ class Measurement:
         try:
             tables = [
                 (of, number if name == of else 0, size)
-                for name, of in ask("SELECT name, tbl_name FROM sqlite_master WHERE rootpage > 0")
+                for name, of in ask(OBJECTS)
                 for size, number in ask(
                     "SELECT sum(pgsize), sum(CASE WHEN pagetype = 'leaf' THEN ncell ELSE 0 END) FROM dbstat "
                     "WHERE name = ?",
