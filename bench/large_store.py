@@ -160,14 +160,16 @@ class SqliteTables:
                 connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
 
     def finish(self) -> None:
-        """Put everything into the file itself. SQLite keeps no statistics by itself."""
+        """Have the readings sorted, as the store does, and put everything into the file itself."""
+        with closing(self.open()) as store:
+            store.readings_of("", without_transaction=False)
         with closing(sqlite3.connect(self._path)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def drop(self, index: str) -> None:
         """Drop an index."""
         with closing(sqlite3.connect(self._path)) as connection:
-            connection.execute(f"DROP INDEX {index}")
+            connection.execute(f"DROP INDEX IF EXISTS {index}")
 
     def forget(self) -> bool:
         """Take the pages of the file out of the machine's memory."""
