@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..protocol.x509 import TlsFacts
     from .gate import Receiver
     from .outbox_socket import ConnectionLimits, SharedTimers
+    from .turn_sends import SharedSends
 
 logger = logging.getLogger(__name__)
 
@@ -123,11 +124,12 @@ class SocketConnection(OutboxSocket):
         secure: bool,
         limits: ConnectionLimits,
         timers: SharedTimers,
+        sends: SharedSends,
         subprotocol: str = "",
         deflate: Deflate | None = None,
         tls: TlsFacts | None = None,
     ) -> None:
-        super().__init__(sock, secure=secure, limits=limits, timers=timers)
+        super().__init__(sock, secure=secure, limits=limits, timers=timers, sends=sends)
         self.peer = peer
         self.tls = tls  # on this socket, or in front of it
         self.subprotocol = subprotocol
@@ -194,7 +196,7 @@ class SocketConnection(OutboxSocket):
                 size += codec.grown
                 if codec.unfinished:
                     frames = FRAMES_AT_A_TURN  # the turn ends by them
-        if self._outbox:
+        if self._writer is not None:
             self._flush()  # a TLS socket may have needed these bytes to send
         if quiet_s < self._easy_s or frames > 1 or size > EASY_BYTES or self._ahead_s:
             self._note_ahead(now, quiet_s, frames, size)
@@ -266,6 +268,7 @@ class SocketConnection(OutboxSocket):
         if reply:
             self._write(reply)
         self._ending = True
+        self.send_waiting()
         if self._outbox is None:
             self._end_stream()
         if done and self._outbox is None:
@@ -330,27 +333,19 @@ class SocketConnection(OutboxSocket):
     # -- Out -------------------------------------------------------------------------------------
 
     def send_text(self, data: bytes) -> None:
-        """Send one text message (valid UTF-8), or queue it. A connection that is closing drops it."""
+        """Send one text message (valid UTF-8) at the end of the hub's turn. A connection that is closing drops it."""
         if self._closing:
             return
         frame = self.codec.text(data)
-        if self._outbox is not None or self.secure:
-            self._write(frame)
-            return
-        # The usual case: the kernel takes the whole frame. The rest of it goes to the outbox.
-        try:
-            sent = self.sock.send(frame)
-        except WOULD_BLOCK:
-            sent = 0
-        except (OSError, ValueError):
-            self._abort("the connection was lost")
-            return
-        if sent < len(frame):
-            self._keep(frame[sent:])
+        if self._outbox is None:
+            self._outbox = frame
+            self._sends.add(self)
+        else:
+            self._append(frame)
 
     @property
     def outbox_bytes(self) -> int:
-        """Bytes that wait to be taken by the kernel."""
+        """Bytes that wait for the end of the hub's turn, or to be taken by the kernel."""
         return 0 if self._outbox is None else len(self._outbox)
 
     def traffic(self) -> tuple[int, int]:
@@ -446,7 +441,8 @@ class SocketConnection(OutboxSocket):
 
     def finish(self) -> None:
         """End the connection now, without further reads and writes; the transport is told to close the socket."""
-        if not self.open:
+        self.send_waiting()
+        if not self.open:  # sending may have ended it
             return
         self.open = False
         self._closing = True

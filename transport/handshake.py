@@ -228,6 +228,7 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
             tls=self.tls,
             limits=server.limits,
             timers=server.timers,
+            sends=server.sends,
             subprotocol=admission.subprotocol or "",
             deflate=None if admission.compression is None else admission.compression.deflate,
         )

@@ -1,4 +1,4 @@
-"""Non-blocking socket with an outbox, where data waits that the kernel does not take.
+"""Non-blocking socket with an outbox: data that waits for the end of the hub's turn, or for the kernel to take it.
 
 No method blocks. A peer that does not read is cut off over the outbox's bound, or after `send_timeout_s`.
 """
@@ -14,6 +14,8 @@ from gevent import get_hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .turn_sends import SharedSends
 
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 WRITE_READY = 2  # the value of libev and libuv
@@ -55,6 +57,7 @@ class OutboxSocket:
         "_ending",
         "_limits",
         "_outbox",
+        "_sends",
         "_stuck_since",
         "_timers",
         "_watched",
@@ -64,13 +67,17 @@ class OutboxSocket:
         "sock",
     )
 
-    def __init__(self, sock: Any, *, secure: bool, limits: ConnectionLimits, timers: SharedTimers) -> None:
+    def __init__(
+        self, sock: Any, *, secure: bool, limits: ConnectionLimits, timers: SharedTimers, sends: SharedSends
+    ) -> None:
         self.sock = sock
         self.secure = secure
         self.open = True  # false once nothing is read or written any more
         self._limits = limits
         self._timers = timers
-        self._outbox: bytearray | None = None
+        self._sends = sends
+        # Without a writer it waits for the end of the turn, with one for the kernel.
+        self._outbox: bytes | bytearray | None = None
         self._writer: Any = None
         self._stuck_since = 0.0
         self._watched = False  # a timer checks whether the outbox is stuck
@@ -80,13 +87,11 @@ class OutboxSocket:
         """Give the peer up."""
         raise NotImplementedError
 
-    def _write(self, frame: bytes) -> None:
+    def _write(self, frame: bytes | bytearray) -> None:
         if not self.open:
             return
         if self._outbox is not None:
-            self._outbox += frame
-            if len(self._outbox) > self._limits.max_outbox_bytes:
-                self._abort("the peer does not read")
+            self._append(frame)
             return
         if self.secure and len(frame) > TLS_RECORD_BYTES:
             self._keep(frame)
@@ -102,7 +107,26 @@ class OutboxSocket:
         if sent < len(frame):
             self._keep(frame[sent:])
 
-    def _keep(self, rest: bytes) -> None:
+    def _append(self, frame: bytes | bytearray) -> None:
+        """Put a frame behind those that wait."""
+        outbox = self._outbox
+        if type(outbox) is not bytearray:
+            outbox = self._outbox = bytearray(outbox or b"")
+        outbox += frame
+        if len(outbox) > self._limits.max_outbox_bytes:
+            if self._writer is None:  # it was not offered to the kernel yet
+                self.send_waiting()
+            else:
+                self._abort("the peer does not read")
+
+    def send_waiting(self) -> None:
+        """Send what waits for the end of the hub's turn; the kernel may leave some of it in the outbox."""
+        waiting = self._outbox
+        if waiting is not None and self._writer is None:
+            self._outbox = None
+            self._write(waiting)
+
+    def _keep(self, rest: bytes | bytearray) -> None:
         """Queue data that the kernel did not take."""
         self._outbox = bytearray(rest)
         self._stuck_since = self._timers.clock.monotonic()
@@ -113,7 +137,7 @@ class OutboxSocket:
             self._timers.call_at(self._stuck_since + self._limits.send_timeout_s, self._check_stuck)
 
     def _flush(self) -> None:
-        outbox = self._outbox
+        outbox: Any = self._outbox
         if outbox is None or not self.open:
             return
         while outbox:
@@ -144,7 +168,7 @@ class OutboxSocket:
 
     def _check_stuck(self) -> None:
         self._watched = False
-        if not self.open or self._outbox is None:
+        if not self.open or self._writer is None:
             return
         due = self._stuck_since + self._limits.send_timeout_s
         if due <= self._timers.clock.monotonic():

@@ -16,6 +16,7 @@ from gevent.socket import wait_read
 from .descriptors import accepted
 from .handshake import Handshake
 from .shared_port import listen
+from .turn_sends import TurnSends
 
 if TYPE_CHECKING:
     from ..protocol.x509 import TlsFacts
@@ -101,6 +102,7 @@ class WebSocketServer(WSGIServer):
         self.transport = transport
         self.limits: Any = limits
         self.timers = timers
+        self.sends = TurnSends()
         self.logger = logger  # gevent-websocket would make its own
 
     def init_socket(self) -> None:

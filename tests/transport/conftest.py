@@ -150,9 +150,9 @@ def open_line():
     """Make connections on a fake socket; end those that are left."""
     lines = []
 
-    def make(kind=FakeSocket, **limits):
+    def make(kind=FakeSocket, sends=None, **limits):
         fields = {name: getattr(LIMITS, name) for name in SessionSettings.__dataclass_fields__}
-        line = ConnectionHarness(kind(), SessionSettings(**{**fields, **limits}))
+        line = ConnectionHarness(kind(), SessionSettings(**{**fields, **limits}), sends)
         lines.append(line)
         return line
 

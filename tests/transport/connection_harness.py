@@ -7,7 +7,7 @@ from chargehand.testing import ManualClock
 from chargehand.transport.connection import SocketConnection
 
 from ..hub import until
-from .fakes import FakeReader, FakeReceiver, FakeTlsSocket
+from .fakes import AtOnce, FakeReader, FakeReceiver, FakeTlsSocket
 
 LIMITS = SessionSettings(
     max_message_bytes=1000,
@@ -24,7 +24,7 @@ SILENT = "no answer to the keepalive ping"
 class ConnectionHarness:
     """Connection with everything around it; the test plays the peer."""
 
-    def __init__(self, sock, limits=LIMITS):
+    def __init__(self, sock, limits=LIMITS, sends=None):
         self.clock = ManualClock()
         self.timers = Timers(self.clock)
         self.clock.drive(self.timers)
@@ -34,7 +34,12 @@ class ConnectionHarness:
         self.client = Codec(Role.CLIENT)
         secure = isinstance(sock, FakeTlsSocket)
         self.connection = SocketConnection(
-            sock, peer="192.0.2.1:7", secure=secure, limits=limits, timers=self.timers
+            sock,
+            peer="192.0.2.1:7",
+            secure=secure,
+            limits=limits,
+            timers=self.timers,
+            sends=sends or AtOnce(),
         )
         self.connection.start(self.receiver)
         self.connection.reader = self.reader

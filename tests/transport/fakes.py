@@ -11,6 +11,13 @@ from chargehand.protocol.websocket import Codec, Event, Role
 ENOUGH = 1 << 30
 
 
+class AtOnce:
+    """Sends of connections that are alone in the turn of their hub."""
+
+    def add(self, connection: Any) -> None:
+        connection.send_waiting()
+
+
 class FakeSocket:
     """A socket that never blocks. Its descriptor is a real one, always writable, so that the hub can watch it.
 

@@ -10,7 +10,7 @@ from chargehand.transport.gate import Admission
 
 from ..certificates import tls_of
 from ..hub import until
-from .fakes import FakeReceiver
+from .fakes import AtOnce, FakeReceiver
 
 OFFER = "permessage-deflate; client_max_window_bits"
 ANSWER = answer_offer(OFFER, min_bytes=1)
@@ -100,6 +100,7 @@ def line(open_line):
             secure=False,
             limits=line.connection._limits,
             timers=line.timers,
+            sends=AtOnce(),
             deflate=ANSWER.deflate,
         )
         line.connection.finish()

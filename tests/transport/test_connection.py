@@ -10,6 +10,7 @@ from chargehand.transport.connection import SocketConnection
 
 from ..hub import settle
 from .connection_harness import LIMITS, LOST
+from .fakes import AtOnce
 
 # In
 
@@ -229,7 +230,9 @@ def test_a_message_may_end_the_connection(line):
 
 def test_a_connection_without_a_receiver_can_be_closed(open_line):
     line = open_line()
-    bare = SocketConnection(line.sock, peer="192.0.2.1:8", secure=False, limits=LIMITS, timers=line.timers)
+    bare = SocketConnection(
+        line.sock, peer="192.0.2.1:8", secure=False, limits=LIMITS, timers=line.timers, sends=AtOnce()
+    )
     bare.close(1002, "no subprotocol in common")
     bare.feed(line.client.text(b"x") + line.client.close(1002))
     assert not bare.open

@@ -13,7 +13,7 @@ from chargehand.transport.connection import SocketConnection
 
 from ..hub import settle, until
 from .connection_harness import LIMITS, SILENT
-from .fakes import FakeReceiver, FakeSocket
+from .fakes import AtOnce, FakeReceiver, FakeSocket
 
 # Signs of life
 
@@ -131,7 +131,9 @@ def test_the_kernel_tells_when_it_heard_of_the_peer_last():
         far, _ = server.accept()
     with near, far:
         clock = ManualClock()
-        connection = SocketConnection(near, peer="", secure=False, limits=LIMITS, timers=Timers(clock))
+        connection = SocketConnection(
+            near, peer="", secure=False, limits=LIMITS, timers=Timers(clock), sends=AtOnce()
+        )
 
         def quiet_s():
             return clock.monotonic() - connection._kernel_heard_at(clock.monotonic())
@@ -167,7 +169,7 @@ def test_a_closing_connection_sends_no_pings(open_line):
 
 def test_the_timer_of_an_ended_connection_is_gone_in_an_interval_and_keeps_it_not(line):
     sock = FakeSocket()
-    other = SocketConnection(sock, peer="p", secure=False, limits=LIMITS, timers=line.timers)
+    other = SocketConnection(sock, peer="p", secure=False, limits=LIMITS, timers=line.timers, sends=AtOnce())
     other.start(FakeReceiver())
     line.connection.finish()
     other.finish()

@@ -15,6 +15,7 @@ from chargehand.protocol.websocket import Closed, Codec, Role
 from chargehand.transport.connection import SocketConnection
 from chargehand.transport.greenlet_transport import GreenletTransport
 from chargehand.transport.reactor_transport import ReactorTransport
+from chargehand.transport.turn_sends import TurnSends
 
 from ..hub import settle, until
 from .fakes import FakeReceiver, FakeSocket
@@ -36,7 +37,7 @@ class PeerHarness:
         if near is not None:
             ours.close()
         self.connection = SocketConnection(
-            self.near, peer="192.0.2.1:7", secure=False, limits=limits, timers=timers
+            self.near, peer="192.0.2.1:7", secure=False, limits=limits, timers=timers, sends=TurnSends()
         )
         self.connection.start(self.receiver)
         self.greenlet = None
