@@ -1,4 +1,4 @@
-"""`make profile`: CPU time of the server under load, by function.
+"""`make profile`: CPU time of the server under load, by step of a call and by function.
 
 Rule: it samples on the clock of CPU time, so that it neither slows the server nor loses track when greenlets switch,
 as a tracing profiler does. Time in C code counts for the Python function that called it.
@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 import click
+from budget import budget
 from contestants import CONTESTANTS, GREENLET, GREENLET_PLUGIN, REACTOR, REACTOR_PLUGIN, Contestant, running
 from load import build, call
 from machine import cores, make_room
@@ -152,6 +153,7 @@ def main(
         found = json.loads(target.read_text())
     console = Console(width=None if sys.stdout.isatty() else 150)
     ticks = max(found["ticks"], 1)
+    console.print(budget(found["own"], ticks, figures["cpu_us"]))
     console.print(
         table_of("in the function itself, and in C that it called", "function", found["own"], ticks, top)
     )

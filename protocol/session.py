@@ -12,6 +12,7 @@ import datetime as dt
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,12 +24,14 @@ from .outgoing import CommandQueue, Outgoing
 from .payload import UNREADABLE, lenient, strict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from .actions import Action, Version
     from .message import Message
 
 INFINITY = float("inf")
+NONE_OPEN: Mapping[Any, Any] = MappingProxyType({})
+"""CALLs of a session that has none: most have none most of the time."""
 UNUSABLE = (frames.Junk, frames.BrokenCall, frames.BrokenAnswer)
 LATE_REMEMBERED = 16
 """Number of timed-out commands that are remembered, so that a late answer is recognised."""
@@ -197,7 +200,7 @@ class Session:
         self.rules = rules
         self.registration = registration
         # CALLs that wait for an answer, in order of arrival, each with what the owner of the session has of it.
-        self.incoming: dict[Incoming, Any] = {}
+        self.incoming: Mapping[Incoming, Any] = NONE_OPEN
         self.calls: CommandQueue | None = (
             None  # ours; made with the first, for most charge points never get one
         )
@@ -247,7 +250,7 @@ class Session:
             deviations = tuple(dict.fromkeys(slips + found))
         due = now + rules.deadlines_s.get(name, rules.default_deadline_s)
         incoming = Incoming(unique_id, action, request, payload, deviations, now, due)
-        self.incoming[incoming] = None
+        self.note(incoming)
         return incoming
 
     def _judge(self, action: Action, payload: Any, now: float) -> tuple[Message, tuple[Deviation, ...]]:
@@ -289,8 +292,22 @@ class Session:
             return None
         due = now + self.rules.deadlines_s.get(action.name, self.rules.default_deadline_s)
         incoming = Incoming(frame.unique_id, action, None, frame.payload, (), now, due)
-        self.incoming[incoming] = None
+        self.note(incoming)
         return incoming
+
+    def note(self, incoming: Incoming, what: Any = None) -> None:
+        """Note what the owner of the session has of an open CALL."""
+        if self.incoming is NONE_OPEN:
+            self.incoming = {incoming: what}
+        else:
+            self.incoming[incoming] = what  # type: ignore[index]
+
+    def _close(self, incoming: Incoming) -> None:
+        incoming.open = False
+        if len(self.incoming) == 1:
+            self.incoming = NONE_OPEN  # a dict that was emptied costs 0.2 KiB
+        else:
+            del self.incoming[incoming]  # type: ignore[attr-defined]
 
     def _may_receive(self, action: Action) -> bool:
         if action.needs is NEEDS_NOTHING or self.rules.receives is Sender.CENTRAL_SYSTEM:
@@ -424,8 +441,7 @@ class Session:
         """Write the CALLRESULT for a CALL, from a payload checked before; None for a CALL answered already."""
         if not incoming.open:
             return None
-        incoming.open = False
-        del self.incoming[incoming]
+        self._close(incoming)
         return frames.result(incoming.unique_id, payload)
 
     def refuse(
@@ -438,8 +454,7 @@ class Session:
         """Write the CALLERROR for a CALL; None for a CALL answered already."""
         if not incoming.open:
             return None
-        incoming.open = False
-        del self.incoming[incoming]
+        self._close(incoming)
         return frames.error(incoming.unique_id, self.rules.version.spell(code), description, details)
 
     def _reply(
@@ -503,7 +518,7 @@ class Session:
         unanswered = list(self.incoming)
         for incoming in unanswered:
             incoming.open = False
-        self.incoming.clear()
+        self.incoming = NONE_OPEN
         self._late = None
         if self.triggered is not None:  # a restart comes over another connection
             self.triggered = {name for name in self.triggered if not self._registers(name)} or None

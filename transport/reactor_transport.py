@@ -29,6 +29,7 @@ class ReactorTransport:
 
     def __init__(self, running: set[SocketConnection] | None = None, intake: Intake | None = None) -> None:
         self._loop = get_hub().loop
+        self._read = self._readable  # one object for all watchers
         self._running = set() if running is None else running
         self._departures = GracefulClose()
         self.traffic = Traffic()
@@ -45,7 +46,7 @@ class ReactorTransport:
         if early:
             connection.feed(early)
         if connection.watcher is not None and not connection.paused:  # else the early bytes ended it
-            connection.watcher.start(self._readable, connection)
+            connection.watcher.start(self._read, connection)
             if connection.secure:
                 self._readable(connection)  # TLS may have bytes in its own buffer already
 
@@ -74,7 +75,7 @@ class ReactorTransport:
     def resumed(self, connection: SocketConnection) -> None:
         """Watch the connection's socket again."""
         if connection.watcher is not None and connection.open:
-            connection.watcher.start(self._readable, connection)
+            connection.watcher.start(self._read, connection)
             if connection.secure:
                 self._loop.run_callback(self._drain, connection)
 

@@ -257,7 +257,7 @@ class SessionActor(Actor):
         if action.allots is not None:
             transaction_id = cell.allot(incoming)
         call: Call[Any] = Call(cell, incoming, transaction_id, plugin)
-        cell.session.incoming[incoming] = call
+        cell.session.note(incoming, call)
         if context.router.has_shadows:
             call.shadows = context.router.tell_shadows(call, cell)
         spool = context.spool

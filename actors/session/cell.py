@@ -331,11 +331,10 @@ class ChargePointCell(Cell):
         if self.fallbacks is not None:
             self.fallbacks.unstored = None
         timers = self.context.timers
-        incoming = self.session.incoming
-        for call in incoming.values():
+        for incoming, call in self.session.incoming.items():
             if call is not None and call.plugin is not None and not call.fallback_taken:
-                timers.call_at(call.incoming.due, call.expire)
-        incoming.update(dict.fromkeys(incoming))
+                timers.call_at(incoming.due, call.expire)
+            self.session.note(incoming)
 
     def recall(self, told: Sequence[ToldMessage]) -> None:
         """Take what the charge point told an earlier process, as far as it has told nothing newer."""

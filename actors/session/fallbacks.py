@@ -64,7 +64,7 @@ class Fallbacks:
         """Claim the answer to a CALL: no handler starts it, and its shadows are told the answer."""
         call = self._cell.call_of(incoming)
         if call is not None:
-            self._cell.session.incoming[incoming] = None
+            self._cell.session.note(incoming)
             call.fallback_taken = True
             call.tell_shadows(answer)
 
@@ -82,7 +82,7 @@ class Fallbacks:
         if incoming.action.transaction:
             if call is None:
                 call = Call(self._cell, incoming, self._cell.allot(incoming))
-                self._cell.session.incoming[incoming] = call
+                self._cell.session.note(incoming, call)
             call.fallback_taken = True
             self._spool(call, why, redeliver=redeliver)
             return

@@ -107,4 +107,4 @@ def test_of_a_long_key_no_more_is_kept_than_of_a_short_one():
     assert several.take(long, 0.0) == 0
     assert several.take(long, 0.0) == several.wait_s(long, 0.0) == 1
     assert several.take(long + "y", 0.0) == 0
-    assert max(map(len, several._buckets)) <= buckets.KEY_CHARS
+    assert max(map(len, several._full_at)) <= buckets.KEY_CHARS

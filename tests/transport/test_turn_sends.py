@@ -119,7 +119,7 @@ def test_what_the_kernel_does_not_take_at_the_end_of_the_turn_waits_for_it(eithe
     assert either.sock.events() == [b"first", b"second"]
 
 
-def test_texts_of_one_turn_over_the_outboxs_bound_are_offered_before_anybody_is_cut_off(either):
+def test_texts_of_one_turn_over_the_bound_are_offered_before_a_peer_is_cut_off(either):
     for _ in range(9):
         either.connection.send_text(b"x" * 496)  # 500 with its header; the bound is 2,000
     assert either.connection.open
