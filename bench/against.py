@@ -11,7 +11,8 @@ import statistics
 from contextlib import ExitStack
 from pathlib import Path
 
-from contestants import HERE, Contestant, Running, running
+from beside import with_certificate, without_tls
+from contestants import HERE, Contestant, Running, at, ours, ours_with, running
 from load import call
 from machine import cores, make_room
 from scenarios import IDLE_S, Plan, memory
@@ -19,19 +20,16 @@ from scenarios import IDLE_S, Plan, memory
 TRANSPORTS = ("reactor", "greenlet")
 
 
-def contestant(checkout: Path, transport: str, store: str) -> Contestant:
+def contestant(checkout: Path, transport: str, store: str, *, secure: bool) -> Contestant:
     """Return the server of a checkout, run by the Python of that checkout's environment."""
     python = checkout.resolve() / ".venv" / "bin" / "python"
     if not python.exists():
         raise SystemExit(f"{checkout} has no .venv: run `make .venv/installed` in it first")
-    return Contestant(
-        name=str(checkout),
-        what=transport,
-        command=lambda port, data: [
-            *(str(python), "-m", "chargehand", "serve", "--transport", transport, "--port", str(port)),
-            *("--http-port", "0", "--store", store, "--data", str(data)),
-        ],
-    )
+    name = str(checkout)
+    if not secure:
+        return at(Contestant(name, transport, ours(transport, store=store)), python)
+    command = ours_with(transport, store=store, port="0")
+    return at(Contestant(name, transport, command, rate=300, beside=with_certificate, secure=True), python)
 
 
 def summary(ratios: list[float]) -> str:
@@ -90,21 +88,26 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="length of one turn")
     parser.add_argument("--connections", type=int, default=100)
     parser.add_argument("--store", default="memory", choices=("memory", "sqlite"))
+    parser.add_argument("--tls", action="store_true", help="over wss")
     parser.add_argument("--transport", action="append", choices=TRANSPORTS)
     parser.add_argument(
         "--idle", type=int, default=10_000, help="idle connections for the memory; 0 leaves it out"
     )
     parser.add_argument("--memory-turns", type=int, default=3)
     args = parser.parse_args()
+    if args.tls and (lack := without_tls()):
+        raise SystemExit(lack)
     make_room(max(args.idle, args.connections))
     for transport in args.transport or TRANSPORTS:
-        pair = contestant(HERE.parent, transport, args.store), contestant(args.other, transport, args.store)
+        here, there = (
+            contestant(place, transport, args.store, secure=args.tls) for place in (HERE.parent, args.other)
+        )
         if args.rounds:
-            ratio = speed(pair, args.rounds, args.turns, args.connections, args.seconds)
+            ratio = speed((here, there), args.rounds, args.turns, args.connections, args.seconds)
             print(f"{transport}: calls per CPU second {ratio}", flush=True)
         if args.idle:
             print(
-                f"{transport}: KiB per idle charge point {kib(pair, args.memory_turns, args.idle)}",
+                f"{transport}: KiB per idle charge point {kib((here, there), args.memory_turns, args.idle)}",
                 flush=True,
             )
 

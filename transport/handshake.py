@@ -20,6 +20,7 @@ from ..protocol.websocket import CloseCode
 from .connection import SocketConnection
 from .gate import Admission, HandshakeRequest, Refusal
 from .tls import facts_of
+from .tls_socket import TlsSocket
 
 if TYPE_CHECKING:
     from ..protocol.x509 import TlsFacts
@@ -253,10 +254,11 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
         return b""
 
     def _take_socket(self, *, secure: bool) -> Any:
+        sock: Any
         with contextlib.suppress(OSError):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if secure:
-            sock = self.socket  # its TLS state lives in the object
+            sock = TlsSocket(self.socket)
         else:
             # The plain C socket: gevent's would add Python code to every call, and unwanted waits.
             sock = _socket.socket(fileno=self.socket.detach())
