@@ -175,6 +175,7 @@ if TYPE_CHECKING:
     from .supervisor.supervise import supervise as supervise
     from .supervisor.supervisor import GaveUp as GaveUp
     from .supervisor.supervisor import Supervisor as Supervisor
+    from .system.assessment import ReadingsDeleted as ReadingsDeleted
     from .system.bulk import Bulk as Bulk
     from .system.bulk import BulkProgress as BulkProgress
     from .system.bulk import BulkResult as BulkResult
@@ -376,6 +377,7 @@ _MODULES = {
     "DeadLetterNotFound": ".system.by_hand",
     "NotAttachable": ".system.by_hand",
     "TransactionClosed": ".system.by_hand",
+    "ReadingsDeleted": ".system.assessment",
     "TransactionNotFound": ".system.by_hand",
     "WrongFigures": ".system.by_hand",
     "Bulk": ".system.bulk",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import logging
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from fnmatch import fnmatchcase
@@ -21,10 +22,12 @@ import msgspec
 
 from .. import (
     Api,
+    ChargehandError,
     Cost,
     CostPart,
     Cursor,
     Plugin,
+    ReadingsDeleted,
     ResourceRefused,
     ResourceRequest,
     TransactionCorrected,
@@ -39,9 +42,11 @@ from .. import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from .. import Transaction
+
+logger = logging.getLogger(__name__)
 
 PRICE = r"[0-9]{1,9}(\.[0-9]{1,9})?"
 AT_ONCE = 50
@@ -52,6 +57,8 @@ CORRECTION = "correction"
 """Author of a cost that was computed again because the transaction was corrected."""
 RECEIPT_S = 5.0
 """Seconds that the store has for a cost; then its event comes again."""
+TRIES = 5
+"""Tries to store a cost while others are stored for the same transaction."""
 
 
 def _price(doc: str) -> str:
@@ -159,6 +166,10 @@ class Again(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     dry_run: bool = False
 
 
+class CostsChanged(ChargehandError):
+    """Error: the costs of a transaction have changed while another one was computed."""
+
+
 class Price(Plugin):
     """Computes what transactions cost."""
 
@@ -177,7 +188,10 @@ class Price(Plugin):
         self.system.price_with(None)
 
     def price(self, transaction: Transaction, by: str = "") -> Cost | None:
-        """Compute the cost of a closed transaction; None if no tariff fits. Switches greenlets."""
+        """Compute the cost of a closed transaction; None if no tariff fits. Switches greenlets.
+
+        Raises `ReadingsDeleted` if its idle time is not known any more.
+        """
         started_at, stopped_at = self._times(transaction)
         tags = [transaction.id_tag.lower()]
         tag = self.system.store.collections.tag_of(transaction.id_tag, transaction.id_type)
@@ -211,30 +225,55 @@ class Price(Plugin):
         """Store the cost that the event has, once."""
         known = self.system.store.transaction(event.transaction.id)
         if event.transaction.costs and known is not None and not known.costs:
-            self._store(known, event.transaction.costs, correction=False)
+            self._store(known, event.transaction.costs[0], correction=False)
 
     @on(TransactionCorrected)
     def corrected(self, event: TransactionCorrected) -> None:
         """Compute the cost again if other quantities count now."""
-        known = self.system.store.transaction(event.transaction.id)
-        if known is None or known.open:
-            return
-        cost = self.price(self.system.assessed(known), by=CORRECTION if known.costs else "")
-        if cost is None:
-            return
-        if not known.costs:
-            self._store(known, (cost,), correction=False)
-        elif not same_use(known.costs[-1], cost):
-            self._store(known, (*known.costs, cost), correction=True)
+        try:
+            self._recompute(event.transaction.id, CORRECTION, same_use)
+        except ReadingsDeleted as error:
+            logger.warning("%s: the cost stays as it is stored: %s", self, error)
 
-    def _store(self, known: Transaction, costs: tuple[Cost, ...], *, correction: bool) -> None:
-        self.system.store.price_transaction(known.id, costs, correction=correction).wait(RECEIPT_S)
+    def _recompute(
+        self,
+        transaction_id: int,
+        by: str,
+        same: Callable[[Cost, Cost], bool],
+        *,
+        dry_run: bool = False,
+    ) -> tuple[Cost | None, Cost] | None:
+        """Compute a cost, and store it beside the old ones unless the last one is the same; return both, or None.
+
+        Raises `ReadingsDeleted`, and `CostsChanged` if others store costs of the same transaction all the time.
+        """
+        for _ in range(TRIES):
+            known = self.system.store.transaction(transaction_id)
+            if known is None or known.open:
+                return None
+            old = known.cost
+            cost = self.price(self.system.assessed(known), "" if old is None and by == CORRECTION else by)
+            if cost is None or (old is not None and same(old, cost)):
+                return None
+            if dry_run or self._store(known, cost, correction=old is not None or by != CORRECTION):
+                return old, cost
+        raise CostsChanged(f"costs of transaction {transaction_id} are stored by others at the same time")
+
+    def _store(self, known: Transaction, cost: Cost, *, correction: bool) -> bool:
+        """Store a cost behind those that are known; return whether it is stored, and nobody was faster."""
+        store, costs = self.system.store, (*known.costs, cost)
+        store.price_transaction(known.id, costs, correction=correction).wait(RECEIPT_S)
+        now = store.transaction(known.id)
+        return now is None or now.costs[: len(costs)] == costs
 
     # -- Again -----------------------------------------------------------------------------------
 
     @resource("POST", "again")
     def again(self, request: ResourceRequest) -> dict[str, Any]:
-        """Compute the costs of a page of closed transactions again, by the tariffs of now; store those that differ."""
+        """Compute the costs of a page of closed transactions again, by the tariffs of now; store those that differ.
+
+        A transaction whose cost cannot be computed from all that it once was is `refused`, and keeps its cost.
+        """
         asked: Again = request.json(Again)
         wanted = TransactionFilter(charge_point_id=asked.charge_point, since=asked.since, until=asked.until)
         try:
@@ -242,19 +281,26 @@ class Price(Plugin):
         except (ValueError, OverflowError):
             raise ResourceRefused(422, "Invalid body", "before: is not the `next` of an answer") from None
         found = self.system.store.transactions(wanted, before=before, limit=AT_ONCE)
-        changed = [row for one in found if not one.open for row in self._compute_again(one, asked, request)]
+        changed: list[dict[str, Any]] = []
+        refused: list[dict[str, Any]] = []
+        for one in found:
+            try:
+                changed += self._compute_again(one, asked, request)
+            except (ReadingsDeleted, CostsChanged) as error:
+                refused.append(
+                    {"transaction_id": one.id, "charge_point": one.charge_point_id, "why": str(error)}
+                )
         more = len(found) == AT_ONCE
         following = str(Cursor(found[-1].start_received_at, found[-1].id)) if more else None
-        return {"changed": changed, "more": more, "next": following}
+        return {"changed": changed, "refused": refused, "more": more, "next": following}
 
     def _compute_again(
         self, one: Transaction, asked: Again, request: ResourceRequest
     ) -> Iterator[dict[str, Any]]:
-        cost, old = self.price(self.system.assessed(one), by=request.token), one.cost
-        if cost is None or (old is not None and _figures(old) == _figures(cost)):
+        told = self._recompute(one.id, request.token, same_figures, dry_run=asked.dry_run)
+        if told is None:
             return
-        if not asked.dry_run:
-            self._store(one, (*one.costs, cost), correction=True)
+        old, cost = told
         yield {
             "transaction_id": one.id,
             "charge_point": one.charge_point_id,
@@ -265,8 +311,14 @@ class Price(Plugin):
         }
 
 
-def _figures(cost: Cost) -> tuple[Any, ...]:
-    return cost.amount, cost.currency, cost.tariff, cost.parts
+def same_figures(one: Cost, other: Cost) -> bool:
+    """Return whether two costs are the same, whenever and for whom they were computed."""
+    return (one.amount, one.currency, one.tariff, one.parts) == (
+        other.amount,
+        other.currency,
+        other.tariff,
+        other.parts,
+    )
 
 
 # -- Commands --------------------------------------------------------------------------------
@@ -285,6 +337,8 @@ def _show(told: Mapping[str, Any]) -> None:
         for row in told["changed"]
     ]
     show_table(("transaction", "charge point", "old", "new", "", "tariff"), rows, "nothing has changed")
+    for row in told["refused"]:
+        click.echo(f"{row['transaction_id']}: not computed: {row['why']}", err=True)
 
 
 @click.group()
@@ -309,9 +363,11 @@ def again(
     asked: dict[str, Any] = {"charge_point": charge_point, "dry_run": dry_run}
     asked |= {key: value for key, value in (("since", since), ("until", until)) if value}
     changed: list[Any] = []
+    refused: list[Any] = []
     while True:
         told = api.change("POST", "plugins", plugin, "again", body=json.dumps(asked))
         changed += told["changed"]
+        refused += told["refused"]
         if not told["more"]:
-            return {"changed": changed}
+            return {"changed": changed, "refused": refused}
         asked["before"] = told["next"]

@@ -200,6 +200,8 @@ class Energy(NamedTuple):
     peak_w: int | float | None
     duration_s: int | float | None
     findings: tuple[Finding, ...]
+    idle_since: datetime | None = None
+    """Time at which the last energy had come."""
 
     @property
     def energy_source(self) -> str:
@@ -220,6 +222,31 @@ class Energy(NamedTuple):
     def last_reading(self) -> Reading | None:
         """Last reading, under the name that it has over HTTP and on the command line."""
         return self.last
+
+
+class LastEnergy:
+    """Readings, passed on while they are iterated; then `at` is when the last energy had come, if they say so."""
+
+    def __init__(self, readings: Iterable[tuple[datetime, Iterable[Sample]]]) -> None:
+        self._readings = readings
+        self.at: datetime | None = None
+
+    def __iter__(self) -> Iterator[tuple[datetime, Iterable[Sample]]]:
+        register_wh: Decimal | None = None
+        for received_at, samples in self._readings:
+            found = tuple(samples)
+            for sample in found:
+                if sample.quantity is not Quantity.REGISTER or sample.phase:
+                    continue
+                # The first time of the highest value, in whichever order the readings came.
+                if (
+                    register_wh is None
+                    or self.at is None
+                    or sample.value > register_wh
+                    or (sample.value == register_wh and sample.at < self.at)
+                ):
+                    register_wh, self.at = sample.value, sample.at
+            yield received_at, found
 
 
 FALL_WH = 1

@@ -381,7 +381,10 @@ class DurableStore:
         return self._writer.append(Kind.AMEND_OPEN, values)
 
     def price_transaction(self, transaction_id: int, costs: tuple[Cost, ...], *, correction: bool) -> Receipt:
-        """Store all costs of a transaction; a `correction` of a closed one is an event."""
+        """Store all costs of a transaction; a `correction` of a closed one is an event.
+
+        Nothing changes if the transaction has costs meanwhile with which these do not begin.
+        """
         values = amend_row(transaction_id, costs=costs_text(costs))
         known = self._open.stored(transaction_id)
         if known is not None:  # in our copy: it may have ended in another process
@@ -430,11 +433,15 @@ class DurableStore:
         energy_source: str,
         supported_energy_wh: float | None,
         findings: tuple[str, ...],
+        idle_since: dt.datetime | None = None,
     ) -> Receipt:
         """Store what was derived of a closed transaction, until a reading or an amendment invalidates it."""
         self._closed.pop(transaction_id, None)
         self.meter.energy_derived(transaction_id, energy_wh)
-        values = row(transaction_id, 1, energy_wh, energy_source, supported_energy_wh, flags_text(findings))
+        idle = text(idle_since) or ""
+        values = row(
+            transaction_id, 1, energy_wh, energy_source, supported_energy_wh, flags_text(findings), idle
+        )
         return self._writer.append(Kind.ASSESS, values)
 
     def transaction_over(

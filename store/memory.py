@@ -271,8 +271,13 @@ class MemoryStore:
         return PERSISTED
 
     def price_transaction(self, transaction_id: int, costs: tuple[Cost, ...], *, correction: bool) -> Receipt:
-        """Store all costs of a transaction; a `correction` of a closed one is an event."""
+        """Store all costs of a transaction; a `correction` of a closed one is an event.
+
+        Nothing changes if the transaction has costs meanwhile with which these do not begin.
+        """
         before = self._closed.get(transaction_id)
+        if before is not None and costs[: len(before.costs)] != before.costs:
+            return PERSISTED
         self._change(transaction_id, {"costs": costs})
         if correction and before is not None and before.costs != costs:
             self.event_log.append(CORRECTED, dt.datetime.now(dt.UTC), self._closed[transaction_id])
@@ -313,6 +318,7 @@ class MemoryStore:
         energy_source: str,
         supported_energy_wh: float | None,
         findings: tuple[str, ...],
+        idle_since: dt.datetime | None = None,
     ) -> Receipt:
         """Store what was derived of a closed transaction, until a reading or an amendment invalidates it."""
         if transaction_id in self._closed:
@@ -325,6 +331,8 @@ class MemoryStore:
                     "energy_source": energy_source,
                     "supported_energy_wh": supported_energy_wh,
                     "findings": findings,
+                    "idle_since": idle_since,
+                    "idle_derived": True,
                 },
             )
         return PERSISTED

@@ -35,6 +35,7 @@ from .rows import (
     VARIABLE,
     VARIABLE_KEY,
     Kind,
+    grown,
     merged,
     parted,
 )
@@ -122,7 +123,12 @@ def _drop(kind: Kind, table: str, key: str, at: str) -> str:
 
 
 _AT_STOP = ", ".join(f"{column} = given.{column}" for column in STOPPED)
-_AMENDED = ", ".join(f"{column} = coalesce(given.{column}, transactions.{column})" for column in AMENDED)
+_AMENDED = ", ".join(
+    f"{column} = {grown('transactions')}"
+    if column == "costs"
+    else f"{column} = coalesce(given.{column}, transactions.{column})"
+    for column in AMENDED
+)
 _ASSESSED = ", ".join(f"{column} = given.{column}" for column in ASSESSED)
 _TOLD_AGAIN = ", ".join(
     f"{column} = coalesce(excluded.{column}, variables.{column})" for column in VARIABLE[VARIABLE_KEY:]
@@ -235,7 +241,7 @@ HAPPENS: dict[Kind, str] = {
     "AND (coalesce(given.flags, one.flags) <> one.flags "
     "OR coalesce(given.other_stops, one.other_stops) <> one.other_stops "
     "OR coalesce(given.note, one.note) <> one.note "
-    f"OR coalesce(given.costs, one.costs, '') <> coalesce(one.costs, '')) {_LOCKED}",
+    f"OR coalesce({grown('one')}, '') <> coalesce(one.costs, '')) {_LOCKED}",
     Kind.EVENT: _GIVEN,
     Kind.COLLECTION: _GIVEN,
     Kind.LOG: _GIVEN,

@@ -210,6 +210,10 @@ STEPS: tuple[str, ...] = (
     """
     CREATE INDEX readings_attached ON readings (charge_point, received_at, number) WHERE unattached = 0;
     """,
+    # The time of the last energy, which a price needs, outlives the readings; '' if they did not say.
+    """
+    ALTER TABLE transactions ADD COLUMN idle_since text;
+    """,
 )
 
 RULED = 12

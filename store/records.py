@@ -414,7 +414,8 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     With `assessed`, energy and `findings` are as derived from the figures and the readings; both are in Wh. `costs` are
     those that a plugin has computed; the last one counts. With `readings_deleted` the readings are gone or may go
-    (`retention.readings_days`), and nothing is derived again.
+    (`retention.readings_days`), and nothing is derived again. `idle_since` is when the last energy had come, None if
+    the readings do not say, or if nobody has derived it (`idle_derived`).
     """
 
     id: int
@@ -451,6 +452,8 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     over_at: datetime | None = None
     costs: tuple[Cost, ...] = ()
     readings_deleted: bool = False
+    idle_since: datetime | None = None
+    idle_derived: bool = False
 
     @property
     def cost(self) -> Cost | None:
@@ -485,6 +488,8 @@ NOT_ASSESSED: Mapping[str, Any] = {
     "energy_source": "",
     "supported_energy_wh": None,
     "findings": (),
+    "idle_since": None,
+    "idle_derived": False,
 }
 """Fields of a transaction whose energy has not been derived, or has to be again."""
 

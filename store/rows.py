@@ -82,8 +82,8 @@ STARTED = (
 """Columns of a transaction that its start fills."""
 NAMED = ("remote_id", "evse", "charging_state", "id_type")
 """Columns of a transaction that its charge point has named."""
-ASSESSED = ("assessed", "energy_wh", "energy_source", "supported_energy_wh", "findings")
-NOT_ASSESSED = (0, None, "", None, "[]")
+ASSESSED = ("assessed", "energy_wh", "energy_source", "supported_energy_wh", "findings", "idle_since")
+NOT_ASSESSED = (0, None, "", None, "[]", None)
 """Values of these columns when nothing is derived, or the derived figures are invalid."""
 TRANSACTION = (
     *STARTED,
@@ -242,6 +242,19 @@ def costs_text(costs: Sequence[Cost]) -> str:
     return msgspec.json.encode(costs).decode()
 
 
+def grown(table: str) -> str:
+    """Make the expression of the costs of an amended transaction: costs that are stored stay in front of later ones.
+
+    Of two that add one to the same costs the second one changes nothing: it has to look again.
+    """
+    before = f"coalesce({table}.costs, '[]')"
+    begin = f"length({before}) - 1"
+    return (
+        f"CASE WHEN substr(given.costs, 1, {begin}) = substr({before}, 1, {begin}) "
+        f"THEN given.costs ELSE {table}.costs END"
+    )
+
+
 def amend_row(number: int, **columns: Any) -> Row:
     """Make the row of an amendment of a transaction: columns that are not given stay as they are."""
     return row(number, *[columns.get(name) for name in AMENDED])
@@ -376,12 +389,14 @@ def transaction_of(values: Sequence[Any]) -> Transaction:
         energy_source=values[23],
         supported_energy_wh=number(values[24]),
         findings=() if values[25] == "[]" else tuple(msgspec.json.decode(values[25])),
-        remote_id=values[26] or "",
-        evse_id=None if values[27] is None else int(values[27]),
-        charging_state=values[28] or "",
-        id_type=values[29] or "",
-        costs=_costs_of(values[30]) if values[30] else (),
-        readings_deleted=bool(values[31]),
+        idle_since=time(values[26] or None),
+        idle_derived=values[26] is not None,
+        remote_id=values[27] or "",
+        evse_id=None if values[28] is None else int(values[28]),
+        charging_state=values[29] or "",
+        id_type=values[30] or "",
+        costs=_costs_of(values[31]) if values[31] else (),
+        readings_deleted=bool(values[32]),
     )
 
 

@@ -32,6 +32,7 @@ from .rows import (
     VARIABLE,
     VARIABLE_KEY,
     Kind,
+    grown,
     merged,
     parted,
 )
@@ -107,7 +108,12 @@ def _drop(kind: Kind, table: str, key: str, at: str) -> str:
 
 
 _AT_STOP = ", ".join(f"{column} = given.{column}" for column in STOPPED)
-_AMENDED = ", ".join(f"{column} = coalesce(given.{column}, transactions.{column})" for column in AMENDED)
+_AMENDED = ", ".join(
+    f"{column} = {grown('transactions')}"
+    if column == "costs"
+    else f"{column} = coalesce(given.{column}, transactions.{column})"
+    for column in AMENDED
+)
 _ASSESSED = ", ".join(f"{column} = given.{column}" for column in ASSESSED)
 _TOLD_AGAIN = ", ".join(
     f"{column} = coalesce(excluded.{column}, variables.{column})" for column in VARIABLE[VARIABLE_KEY:]
@@ -175,7 +181,7 @@ HAPPENS: dict[Kind, str] = {
     Kind.AMEND: f"{_CLOSED} AND (coalesce(given.flags, one.flags) <> one.flags "
     "OR coalesce(given.other_stops, one.other_stops) <> one.other_stops "
     "OR coalesce(given.note, one.note) <> one.note "
-    "OR coalesce(given.costs, one.costs, '') <> coalesce(one.costs, '')))",
+    f"OR coalesce({grown('one')}, '') <> coalesce(one.costs, '')))",
     Kind.EVENT: "true",
     Kind.COLLECTION: "true",
     Kind.LOG: "true",

@@ -200,6 +200,10 @@ STEPS: tuple[str, ...] = (
     INSERT INTO ids (name, next) SELECT 'sorted', ifnull(max(number), 0) + 1 FROM readings;
     DROP INDEX readings_attached;
     """,
+    # The time of the last energy, which a price needs, outlives the readings; '' if they did not say.
+    """
+    ALTER TABLE transactions ADD COLUMN idle_since TEXT;
+    """,
 )
 
 RULED = 13

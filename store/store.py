@@ -335,7 +335,10 @@ class Store(Protocol):
         """
 
     def price_transaction(self, transaction_id: int, costs: tuple[Cost, ...], *, correction: bool) -> Receipt:
-        """Store all costs of a transaction; a `correction` of a closed one is the event `TransactionCorrected`."""
+        """Store all costs of a transaction; a `correction` of a closed one is the event `TransactionCorrected`.
+
+        Nothing changes if the transaction has costs meanwhile with which these do not begin.
+        """
 
     def update_transaction(self, transaction: Transaction) -> Receipt:
         """Store what later messages told of the beginning of a transaction, open or closed: place, tag, time, state.
@@ -358,6 +361,7 @@ class Store(Protocol):
         energy_source: str,
         supported_energy_wh: float | None,
         findings: tuple[str, ...],
+        idle_since: datetime | None = None,
     ) -> Receipt:
         """Store what was derived of a closed transaction, until a reading or an amendment invalidates it."""
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import msgspec
 from gevent import get_hub
 
-from ..protocol.energy import ClaimedFigures, Energy, Finding, LastStop, Limits, Quantity, derive
+from ..config.errors import ChargehandError
+from ..protocol.energy import ClaimedFigures, Energy, Finding, LastEnergy, LastStop, Limits, derive
 from ..store.records import Cursor, TransactionFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
-    from decimal import Decimal
 
     from ..config.sessions import BackOfficeSettings
     from ..protocol.actions import Version
@@ -41,6 +41,10 @@ LOOKED_AT = 5000
 """Transactions that are looked at for one page of flagged ones: a page may be short, and have a next one."""
 BEFORE = 3
 """Transactions of the connector among which the last stop is looked for."""
+
+
+class ReadingsDeleted(ChargehandError):
+    """Error: the readings are deleted from which something would be derived, and it was not stored before."""
 
 
 def limits_of(settings: BackOfficeSettings) -> Limits:
@@ -94,11 +98,17 @@ class Assessment:
 
     def assessed(self, transaction: Transaction) -> Transaction:
         """Return a transaction with its energy and findings; those of a closed one are stored."""
-        return transaction if transaction.assessed else self.known(transaction)[0]
+        # One that was assessed before this was derived with it; readings that are deleted tell nothing more.
+        done = transaction.assessed and (transaction.idle_derived or transaction.readings_deleted)
+        return transaction if done else self.known(transaction)[0]
 
     def priced(self, transaction: Transaction) -> Transaction:
         """Return a closed transaction with its cost, if it has none yet and a plugin prices transactions."""
         if self.pricer is None or transaction.open or transaction.costs:
+            return transaction
+        if (
+            transaction.energy_wh is None and not transaction.assessed
+        ):  # it is deleted, with what it is derived from
             return transaction
         try:
             cost = self.pricer(transaction)
@@ -108,22 +118,26 @@ class Assessment:
         return transaction if cost is None else msgspec.structs.replace(transaction, costs=(cost,))
 
     def idle_since(self, transaction: Transaction) -> datetime | None:
-        """Return when the last energy of a transaction had come, by its readings; None if they do not say."""
-        register_wh: Decimal | None = None
-        idle_since: datetime | None = None
-        for _, samples in self._samples(self._readings(transaction)):
-            for sample in samples:
-                if sample.quantity is not Quantity.REGISTER or sample.phase:
-                    continue
-                # The first time of the highest value, in whichever order the readings came.
-                if (
-                    register_wh is None
-                    or idle_since is None
-                    or sample.value > register_wh
-                    or (sample.value == register_wh and sample.at < idle_since)
-                ):
-                    register_wh, idle_since = sample.value, sample.at
-        return idle_since
+        """Return when the last energy of a transaction had come, by its readings; None if they do not say.
+
+        Raises `ReadingsDeleted` if they are gone, and it was not stored before.
+        """
+        if not transaction.idle_derived and not transaction.readings_deleted:
+            last = LastEnergy(self._samples(self._readings(transaction)))
+            for _ in last:
+                pass
+            if transaction.open:
+                return last.at
+            # Readings go behind the mark of their transaction: without one, all of them were there.
+            now = self._store.transaction(transaction.id)
+            if now is not None and not now.readings_deleted:
+                return last.at
+            transaction = transaction if now is None else now
+        if not transaction.idle_derived:
+            raise ReadingsDeleted(
+                f"the readings of transaction {transaction.id} are deleted, and its idle time was not stored"
+            )
+        return transaction.idle_since
 
     def known(self, transaction: Transaction) -> tuple[Transaction, Energy]:
         """Return the same, derived now, and the whole of what was derived.
@@ -235,6 +249,7 @@ class Assessment:
             energy_source=known.energy_source,
             supported_energy_wh=known.supported_energy_wh,
             findings=known.findings,
+            idle_since=known.idle_since,
         )
 
     # -- What it is derived from ---------------------------------------------------------------
@@ -268,9 +283,10 @@ class Assessment:
         version: Version | None,
     ) -> Energy:
         """Read the samples and derive the energy; in any thread."""
-        energy = derive(claim, self._samples(readings), last_stop=last_stop, limits=self.limits)
+        last = LastEnergy(self._samples(readings))
+        energy = derive(claim, last, last_stop=last_stop, limits=self.limits)
         more = () if version is None else version.findings([reading.values for reading in readings])
-        return energy._replace(findings=(*energy.findings, *more)) if more else energy
+        return energy._replace(findings=(*energy.findings, *more), idle_since=last.at)
 
     def _samples(self, readings: Sequence[MeterReading]) -> Iterator[tuple[datetime, Sequence[Sample]]]:
         for reading in readings:
@@ -302,6 +318,7 @@ def _stored(transaction: Transaction) -> Energy:
         peak_w=None,
         duration_s=None,
         findings=tuple(Finding(code, text) for code, _, text in findings),
+        idle_since=transaction.idle_since,
     )
 
 
@@ -314,4 +331,6 @@ def _with(transaction: Transaction, derived: Energy) -> Transaction:
         energy_source=derived.source,
         supported_energy_wh=derived.supported_wh,
         findings=tuple(f"{finding.code}: {finding.text}" for finding in derived.findings),
+        idle_since=derived.idle_since,
+        idle_derived=True,
     )

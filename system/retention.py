@@ -222,7 +222,7 @@ class Retention:
         priced = self._assessment.priced(known)
         if priced.costs != known.costs:
             self._store.price_transaction(known.id, priced.costs, correction=False).wait(STORED_S)
-        if transaction.assessed and priced.costs == known.costs:
+        if known is transaction and priced.costs == known.costs:
             return False
         self._pause(PAUSE_S)
         return True

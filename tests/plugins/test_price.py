@@ -221,6 +221,59 @@ def test_a_wrong_tariff_is_computed_again_and_the_old_cost_is_kept():
         assert stage.request("price", "POST", "again", b"{}")["changed"] == []
 
 
+def ended_transaction(**more):
+    return Transaction(
+        id=1, charge_point_id="CP1", connector_id=1, id_tag="T", meter_start=0, started_at=NOW,
+        start_received_at=NOW, meter_stop=1000, stopped_at=NOW + HOUR, stop_received_at=NOW + HOUR,
+        **more,
+    )  # fmt: skip
+
+
+def test_a_cost_whose_idle_time_is_not_known_any_more_stays_as_it_is():
+    store = StubStore()
+    old = cost(Usage(1000, 3600, 1800), idle_per_hour="6", idle_free_min=0)
+    store.start_transaction(ended_transaction(costs=(old,), readings_deleted=True))
+    with Stage(price(Tariff(name="new", idle_per_hour="12")), bundled=True, store=store) as stage:
+        told = stage.request("price", "POST", "again", b"{}")
+        assert (told["changed"], [row["transaction_id"] for row in told["refused"]]) == ([], [1])
+        assert "are deleted" in told["refused"][0]["why"]
+        event = TransactionCorrected(
+            at=NOW, charge_point_id="CP1", id="1:1", transaction=store.transaction(1)
+        )
+        stage.actor(Price).corrected(event)
+        assert store.transaction(1).costs == (old,)
+
+
+def test_idle_time_that_is_stored_is_priced_again_without_readings():
+    store = StubStore()
+    store.start_transaction(ended_transaction(readings_deleted=True))
+    derived = {"energy_wh": 1000, "energy_source": "", "supported_energy_wh": 1000, "findings": ()}
+    store.assess_transaction(1, **derived, idle_since=NOW + HOUR / 2)
+    tariff = Tariff(name="new", idle_per_hour="12", idle_free_min=0)
+    with Stage(price(tariff), bundled=True, store=store) as stage:
+        told = stage.request("price", "POST", "again", b"{}")
+        assert [row["new"] for row in told["changed"]] == ["6.00"]
+
+
+def test_a_cost_that_is_stored_meanwhile_is_seen_by_the_one_behind_it(monkeypatch):
+    store = StubStore()
+    store.start_transaction(ended_transaction())
+    first = cost(Usage(1, 1), per_start="1")
+    with Stage(price(), bundled=True, store=store) as stage:
+        price_of, asked = stage.actor(Price).price, []
+
+        def computed(*arguments):
+            if not asked:
+                asked.append(1)
+                store.price_transaction(1, (first,), correction=False)
+            return price_of(*arguments)
+
+        monkeypatch.setattr(stage.actor(Price), "price", computed)
+        (row,) = stage.request("price", "POST", "again", b"{}")["changed"]
+        assert (row["old"], row["new"]) == ("1.00", "0.50")
+        assert [str(one.amount) for one in store.transaction(1).costs] == ["1.00", "0.50"]
+
+
 def test_a_correction_of_other_quantities_is_computed_again_and_one_of_a_note_is_not():
     store = StubStore()
     with Stage(price(), bundled=True, store=store) as stage:

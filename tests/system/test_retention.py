@@ -1,16 +1,21 @@
 """Retention: old records are exported, then deleted; what is still needed stays, and a crash loses nothing."""
 
+import contextlib
 import csv
 import datetime as dt
 import gzip
 import json
+import sqlite3
+from decimal import Decimal
 
 import pytest
 
 from chargehand import (
     BackOfficeSettings,
+    Cost,
     Event,
     MeterReading,
+    ReadingsDeleted,
     RetentionSettings,
     Transaction,
     TransactionFilter,
@@ -322,3 +327,100 @@ def test_a_transaction_deleted_after_it_was_read_has_no_energy(store, assessment
     assert store.transaction(1) is None
     known, derived = assessment.known(read_before)
     assert (known.energy_wh, derived.energy_wh, known.assessed) == (None, None, False)
+
+
+def with_idle_time(store, number):
+    """Charge for half an hour, and stay plugged in for another half."""
+    start(store, number)
+    for minutes, wh in ((10, 2000), (30, 5000), (50, 5000)):
+        read(store, number, minutes, wh)
+    stop(store, number)
+
+
+@pytest.fixture
+def forgotten(store, request, tmp_path):
+    """Make all that is assessed as a program has written it that stored no idle time."""
+
+    def forget():
+        if isinstance(store, SqliteStore):
+            with contextlib.closing(sqlite3.connect(tmp_path / "store.sqlite")) as connection, connection:
+                connection.execute("UPDATE transactions SET idle_since = NULL")
+        else:
+            request.getfixturevalue("postgres").sql("UPDATE chargehand.transactions SET idle_since = NULL")
+
+    return forget
+
+
+def test_idle_time_stays_when_the_readings_are_deleted(store, retention, assessment):
+    with_idle_time(store, 1)
+    assert assessment.assessed(store.transaction(1)).idle_since == at(30)
+    retention(readings_days=10).run()
+    after = store.transaction(1)
+    assert (after.readings_deleted, store.meter_readings(1)) == (True, [])
+    assert (after.idle_derived, after.idle_since) == (True, at(30))
+    assert assessment.idle_since(after) == at(30)
+
+
+def test_a_transaction_whose_readings_say_nothing_has_no_idle_time_but_is_known(store, retention, assessment):
+    start(store, 1)
+    read(store, 1, 10, "nothing")
+    stop(store, 1)
+    retention(readings_days=10).run()
+    after = store.transaction(1)
+    assert (after.readings_deleted, after.idle_derived, assessment.idle_since(after)) == (True, True, None)
+
+
+def test_idle_time_that_an_older_program_did_not_store_is_derived_before_readings_go(
+    store, retention, assessment, forgotten
+):
+    with_idle_time(store, 1)
+    assessment.known(store.transaction(1))
+    forgotten()
+    before = store.transaction(1)
+    assert (before.assessed, before.idle_derived) == (True, False)
+    retention(readings_days=10).run()
+    assert store.transaction(1).idle_since == at(30)
+
+
+def test_idle_time_that_cannot_be_derived_any_more_is_an_error(store, retention, assessment, forgotten):
+    with_idle_time(store, 1)
+    retention(readings_days=10).run()
+    forgotten()
+    with pytest.raises(ReadingsDeleted, match="transaction 1 are deleted"):
+        assessment.idle_since(store.transaction(1))
+
+
+def test_readings_deleted_while_idle_time_is_derived_change_none(store, assessment, monkeypatch):
+    with_idle_time(store, 1)
+    read_before, readings, looks = store.transaction(1), store.meter_readings, []
+    assessment.known(read_before)
+
+    def looked(*arguments, **options):
+        if not looks:
+            looks.append(1)
+            table = store.retention
+            rows = [(one.number, one.at) for one in table.aged("readings", at(0, NOW).isoformat(), (0,), 9)]
+            table.freeze([1])
+            table.drop("readings", rows[1:2]).wait(LIMIT_S)
+        return readings(*arguments, **options)
+
+    monkeypatch.setattr(store, "meter_readings", looked)
+    assert assessment.idle_since(read_before) == at(30)
+
+
+def test_a_cost_is_not_replaced_by_one_whose_author_did_not_see_it(store):
+    start(store, 1)
+    stop(store, 1)
+
+    def cost(amount):
+        return Cost(amount=Decimal(amount), currency="EUR", tariff="t", at=NOW, by="somebody")
+
+    first, second, third = (cost(amount) for amount in ("1.00", "2.00", "3.00"))
+    store.price_transaction(1, (first,), correction=True).wait(LIMIT_S)
+    store.price_transaction(1, (second,), correction=True).wait(LIMIT_S)
+    assert store.transaction(1).costs == (first,)
+    store.price_transaction(1, (first, second), correction=True).wait(LIMIT_S)
+    store.price_transaction(1, (first, third), correction=True).wait(LIMIT_S)
+    assert store.transaction(1).costs == (first, second)
+    logged = store.event_log.read(store.event_log.number, 0, 10)
+    assert [one.kind for one in logged].count("TransactionCorrected") == 2
