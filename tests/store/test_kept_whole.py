@@ -239,7 +239,7 @@ def test_what_stands_beside_the_figures_of_a_transaction_is_found_again(open_sto
     wanted = stopped(
         7, closed_by="a person", note="its charge point is gone", version="9.9", flags=("odd",),
         other_stops=(other,), assessed=True, energy_wh=10**30, energy_source="registers",
-        supported_energy_wh=12.5, findings=("suspect",),
+        supported_energy_wh=12.5, findings=("suspect",), idle_derived=True,
     )  # fmt: skip
     assert store.transaction(7) == wanted
     store.close()
