@@ -101,8 +101,8 @@ class ProcessView(View):
     worker: int | UnsetType = UNSET
 
 
-class NodeView(View):
-    """Node of the cluster, as it tells; null: it did not answer, or it is of a version that does not tell."""
+class MemberView(View):
+    """Member of the cluster, as it tells; null: it did not answer, or it is of a version that does not tell."""
 
     node: str
     version: str | None
@@ -114,7 +114,7 @@ class ClusterView(ProcessView):
     """Processes that share the charge points; `charge_points` is the node of each, if it was asked for."""
 
     nodes: list[str] | UnsetType = UNSET
-    members: list[NodeView] | UnsetType = UNSET
+    members: list[MemberView] | UnsetType = UNSET
     processes: list[ProcessView] | UnsetType = UNSET
     charge_points: dict[str, str] | UnsetType = UNSET
 
