@@ -102,6 +102,10 @@ class LoadManagement(Plugin):
         """Follow the records of other instances no more."""
         self._end_records()
 
+    def on_killed(self) -> None:
+        """Follow the records of other instances no more."""
+        self._end_records()
+
     def _other_instance(self, charge_point_id: str, bound: int | None, later: bool) -> None:  # noqa: FBT001
         """Count what another instance may have sent; a later one takes the place of this one."""
         if later and not self._replaced:

@@ -111,38 +111,36 @@ class SharedSite:
             member.target, allowance = shares[member.id], member.allowance
             if allowance.asked is not None or member.waits(now):
                 continue
-            if member.excess and not allowance.confirmed:
-                orders.append(Order(member, allowance.accepted or 0))
-            elif member.target < member.possible or (
-                member.target == member.possible and not allowance.confirmed
-            ):
-                orders.append(Order(member, member.target))
-            elif member.target > member.possible:
+            accepted = allowance.accepted or 0
+            if member.excess or member.target <= accepted:
+                if not allowance.confirmed or member.target < accepted:
+                    orders.append(Order(member, min(member.target, accepted)))
+            else:
                 raised.append(member)
         # Whatever is on its way may still be refused: only what is free by now is given.
         reserved = self.reserved() if raised else {}
         for member in sorted(raised, key=lambda one: (one.allowance.accepted or 0, one.id)):
-            before = member.possible
             amount = self._raised_to(member, capacities, reserved)
-            if amount > before or not member.allowance.confirmed:
+            if amount != member.allowance.accepted or not member.allowance.confirmed:
                 orders.append(Order(member, amount))
+                more = max(amount - member.possible, 0)
                 for one, uses in member.uses(of_cars=bool(member.present)).items():
-                    reserved[one] = reserved.get(one, 0) + uses * (amount - before)
+                    reserved[one] = reserved.get(one, 0) + uses * more
         return orders
 
     @staticmethod
     def _raised_to(member: Member, capacities: Mapping[str, int], reserved: Mapping[str, int]) -> int:
         """Return what a member may have by now of what it should have; too little a gain is none."""
-        before, uses = member.possible, member.uses(of_cars=bool(member.present))
+        accepted, uses = member.allowance.accepted or 0, member.uses(of_cars=bool(member.present))
         free = min(
             ((capacities[one] - reserved.get(one, 0)) // uses[one] for one in uses if one in capacities),
             default=0,
         )
-        amount = min(member.target, before + max(free, 0))
-        worth = amount - before >= NOTHING or (amount >= member.least > before)
-        if not member.allowance.confirmed or (amount < member.target and amount < member.least):
-            worth = False
-        return amount if worth else before
+        amount = max(min(member.target, member.possible + free), accepted)
+        worth = amount - accepted >= NOTHING or (amount >= member.least > accepted)
+        if not worth or (amount < member.target and amount < member.least):
+            return accepted
+        return amount
 
     def view(self, now: dt.datetime) -> dict[str, Any]:
         """Show what it may draw, and what each charge point may draw and draws."""
