@@ -184,9 +184,15 @@ def show_size(size: Mapping[str, Any] | None) -> None:
                 f"{size['bytes'] / MIB:,.1f} MiB, and {size['unused_bytes'] / MIB:,.1f} MiB of the file are free",
             ),
             ("growth", "not known yet" if growth is None else f"{growth / MIB:,.1f} MiB a day"),
-            ("full", "not at this growth" if days is None else f"in {days:,.0f} days"),
+            ("full", _full(growth, days)),
         ]
     )
+
+
+def _full(growth: int | None, days: float | None) -> str:
+    if days is not None:
+        return f"in {days:,.0f} days"
+    return "not known" if growth is None or growth > 0 else "not at this growth"
 
 
 def show_kept(told: Mapping[str, Any]) -> None:

@@ -138,6 +138,30 @@ def test_a_file_that_is_made_meanwhile_is_left_as_it_is(stub, backup, monkeypatc
     assert here() == ["copy"]
 
 
+@pytest.mark.parametrize(
+    ("growth", "days", "told"),
+    [
+        (None, None, "not known"),
+        (1 << 20, 12.0, "in 12 days"),
+        (-5, None, "not at this growth"),
+        (5, None, "not known"),
+    ],
+)
+@pytest.mark.usefixtures("_clean_environment")
+def test_the_size_of_a_store_is_told_with_its_growth_and_the_day_it_is_full(stub, growth, days, told):
+    size = {
+        "measured_at": "2026-01-01T00:00:00Z", "bytes": 3 << 20, "unused_bytes": 1 << 20,
+        "kinds": [{"kind": "dead_letters", "bytes": 2 << 20, "rows": 7}],
+        "growth_bytes_per_day": growth, "full_in_days": days,
+    }  # fmt: skip
+    stub.body = {"size": size, "folder": "", "kinds": [], "last": None}
+    done = CliRunner().invoke(main, ["show-store", "--url", stub.url])
+    assert done.exit_code == 0
+    assert "dead letters" in done.stdout
+    assert told in done.stdout
+    assert json.loads(CliRunner().invoke(main, ["show-store", "--json", "--url", stub.url]).stdout) == size
+
+
 def test_a_refusal_leaves_nothing_behind(stub, backup):
     stub.status, stub.body = 409, {"title": "No backup of this store", "description": "the store is memory"}
     done = backup("copy")

@@ -66,6 +66,7 @@ def test_the_system_tells_rates_settings_and_changes(visit, page_server):
     page_server.ask("PUT", "/api/v1/charge-points/PS-AUDIT", {"registration": "Accepted"})
     page = visit("system").page
     page.get_by_role("region", name="Rates").get_by_text(re.compile(r"\d a second")).wait_for()
+    page.get_by_role("region", name="Rates").get_by_text("Store's size").wait_for()
     page.get_by_role("region", name="Limits that were hit").get_by_role("heading").wait_for()
     page.get_by_role("region", name="Consumers of events").get_by_role("heading").wait_for()
     page.get_by_text("/api/v1/charge-points/PS-AUDIT").first.wait_for()
