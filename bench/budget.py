@@ -28,7 +28,7 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "send",
         (
             "transport/outbox_socket.py *",
-            "transport/turn_sends.py *",
+            "transport/hub_turn.py *",
             "transport/connection.py *.send_text",
             "protocol/websocket.py Codec.text",
         ),

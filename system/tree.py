@@ -320,6 +320,7 @@ class Tree:
             share_port=self.share_ports,
             proxies=Proxies(self.settings.proxy) if self.settings.proxy.trusted else None,
             intake=self.intake,
+            work=self.context.scheduler.run_now,
         )
         return server
 

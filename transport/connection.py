@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ..protocol.websocket import Event as Taken
     from ..protocol.x509 import TlsFacts
     from .gate import Receiver
+    from .hub_turn import Turn
     from .outbox_socket import ConnectionLimits, SharedTimers
-    from .turn_sends import SharedSends
 
 logger = logging.getLogger(__name__)
 
@@ -124,12 +124,12 @@ class SocketConnection(OutboxSocket):
         secure: bool,
         limits: ConnectionLimits,
         timers: SharedTimers,
-        sends: SharedSends,
+        turn: Turn,
         subprotocol: str = "",
         deflate: Deflate | None = None,
         tls: TlsFacts | None = None,
     ) -> None:
-        super().__init__(sock, secure=secure, limits=limits, timers=timers, sends=sends)
+        super().__init__(sock, secure=secure, limits=limits, timers=timers, turn=turn)
         self.peer = peer
         self.tls = tls  # on this socket, or in front of it
         self.subprotocol = subprotocol
@@ -339,7 +339,7 @@ class SocketConnection(OutboxSocket):
         frame = self.codec.text(data)
         if self._outbox is None:
             self._outbox = frame
-            self._sends.add(self)
+            self.turn.add(self)
         else:
             self._append(frame)
 

@@ -84,6 +84,7 @@ class GreenletTransport:
         place.watcher.stop()
         if data or connection.paused:
             place.waiter.switch(data)
+            connection.turn.has_read()
         else:
             self._departures.let_go(connection)
 

@@ -229,7 +229,7 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
             tls=self.tls,
             limits=server.limits,
             timers=server.timers,
-            sends=server.sends,
+            turn=server.turn,
             subprotocol=admission.subprotocol or "",
             deflate=None if admission.compression is None else admission.compression.deflate,
         )

@@ -15,7 +15,7 @@ from gevent import get_hub
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .turn_sends import SharedSends
+    from .hub_turn import Turn
 
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 WRITE_READY = 2  # the value of libev and libuv
@@ -57,7 +57,6 @@ class OutboxSocket:
         "_ending",
         "_limits",
         "_outbox",
-        "_sends",
         "_stuck_since",
         "_timers",
         "_watched",
@@ -65,17 +64,18 @@ class OutboxSocket:
         "open",
         "secure",
         "sock",
+        "turn",
     )
 
     def __init__(
-        self, sock: Any, *, secure: bool, limits: ConnectionLimits, timers: SharedTimers, sends: SharedSends
+        self, sock: Any, *, secure: bool, limits: ConnectionLimits, timers: SharedTimers, turn: Turn
     ) -> None:
         self.sock = sock
         self.secure = secure
         self.open = True  # false once nothing is read or written any more
         self._limits = limits
         self._timers = timers
-        self._sends = sends
+        self.turn = turn
         # Without a writer it waits for the end of the turn, with one for the kernel.
         self._outbox: bytes | bytearray | None = None
         self._writer: Any = None

@@ -56,6 +56,7 @@ class ReactorTransport:
             connection.feed(data)
             if connection.secure:
                 self._drain(connection)
+            connection.turn.has_read()
         elif data is not None and not self._departures.let_go(connection):
             connection.watcher.stop()  # it would report the end again and again
 

@@ -15,10 +15,12 @@ from gevent.socket import wait_read
 
 from .descriptors import accepted
 from .handshake import Handshake
+from .hub_turn import HubTurn
 from .shared_port import listen
-from .turn_sends import TurnSends
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..protocol.x509 import TlsFacts
     from .connection import SocketConnection
     from .gate import Gate, Intake, Refusal
@@ -61,6 +63,7 @@ class WebSocketServer(WSGIServer):
     """Listening socket whose requests become WebSockets. `start` binds and serves, `close` stops accepting.
 
     With `share_port` other processes may listen on the same port. Without an `intake` every socket is taken.
+    `work` is that of `HubTurn`.
     """
 
     max_accept = 1  # per turn of the hub, so that a storm of new connections does not starve the others
@@ -78,6 +81,7 @@ class WebSocketServer(WSGIServer):
         share_port: bool = False,
         proxies: Proxies | None = None,
         intake: Intake | None = None,
+        work: Callable[[], None] | None = None,
     ) -> None:
         options: dict[str, Any] = {} if tls is None else {"ssl_context": tls.loaded.context}
         super().__init__(
@@ -102,7 +106,7 @@ class WebSocketServer(WSGIServer):
         self.transport = transport
         self.limits: Any = limits
         self.timers = timers
-        self.sends = TurnSends()
+        self.turn = HubTurn(timers, work)
         self.logger = logger  # gevent-websocket would make its own
 
     def init_socket(self) -> None:

@@ -68,6 +68,7 @@ class Scheduler:
         self._spare = spare
         self.queue: deque[Runnable] = deque()  # for `Cell.tell`, which inlines `enqueue`
         self.armed = False
+        self._behind = False  # the last slice has left something
         self._idle: list[_Runner] = []
         self._blocked: set[_Runner] = set()
         self._workers = 0
@@ -129,10 +130,16 @@ class Scheduler:
                     self._blocked.add(runner)
         finally:  # whatever is raised here (a Ctrl-C between two handlers), the rest of the queue is run
             self._left = 0
+            self._behind = bool(queue)
             if queue:
                 self._pump_later()
             else:
                 self.armed = False
+
+    def run_now(self) -> None:
+        """Run the queue now, unless it is longer than a slice already. For the hub."""
+        if self.queue and not self._behind:
+            self._pump()
 
     def _pump_later(self) -> None:
         # Not by a callback: dozens of them run before the hub polls its sockets; a timer runs once per poll.

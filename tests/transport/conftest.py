@@ -150,9 +150,9 @@ def open_line():
     """Make connections on a fake socket; end those that are left."""
     lines = []
 
-    def make(kind=FakeSocket, sends=None, **limits):
+    def make(kind=FakeSocket, turn=None, **limits):
         fields = {name: getattr(LIMITS, name) for name in SessionSettings.__dataclass_fields__}
-        line = ConnectionHarness(kind(), SessionSettings(**{**fields, **limits}), sends)
+        line = ConnectionHarness(kind(), SessionSettings(**{**fields, **limits}), turn)
         lines.append(line)
         return line
 

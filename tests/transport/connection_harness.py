@@ -24,7 +24,7 @@ SILENT = "no answer to the keepalive ping"
 class ConnectionHarness:
     """Connection with everything around it; the test plays the peer."""
 
-    def __init__(self, sock, limits=LIMITS, sends=None):
+    def __init__(self, sock, limits=LIMITS, turn=None):
         self.clock = ManualClock()
         self.timers = Timers(self.clock)
         self.clock.drive(self.timers)
@@ -39,7 +39,7 @@ class ConnectionHarness:
             secure=secure,
             limits=limits,
             timers=self.timers,
-            sends=sends or AtOnce(),
+            turn=turn or AtOnce(),
         )
         self.connection.start(self.receiver)
         self.connection.reader = self.reader

@@ -12,10 +12,13 @@ ENOUGH = 1 << 30
 
 
 class AtOnce:
-    """Sends of connections that are alone in the turn of their hub."""
+    """Turn of a hub with one connection."""
 
     def add(self, connection: Any) -> None:
         connection.send_waiting()
+
+    def has_read(self) -> None:
+        pass
 
 
 class FakeSocket:

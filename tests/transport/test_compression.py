@@ -100,7 +100,7 @@ def line(open_line):
             secure=False,
             limits=line.connection._limits,
             timers=line.timers,
-            sends=AtOnce(),
+            turn=AtOnce(),
             deflate=ANSWER.deflate,
         )
         line.connection.finish()

@@ -231,7 +231,7 @@ def test_a_message_may_end_the_connection(line):
 def test_a_connection_without_a_receiver_can_be_closed(open_line):
     line = open_line()
     bare = SocketConnection(
-        line.sock, peer="192.0.2.1:8", secure=False, limits=LIMITS, timers=line.timers, sends=AtOnce()
+        line.sock, peer="192.0.2.1:8", secure=False, limits=LIMITS, timers=line.timers, turn=AtOnce()
     )
     bare.close(1002, "no subprotocol in common")
     bare.feed(line.client.text(b"x") + line.client.close(1002))

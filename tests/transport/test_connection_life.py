@@ -132,7 +132,7 @@ def test_the_kernel_tells_when_it_heard_of_the_peer_last():
     with near, far:
         clock = ManualClock()
         connection = SocketConnection(
-            near, peer="", secure=False, limits=LIMITS, timers=Timers(clock), sends=AtOnce()
+            near, peer="", secure=False, limits=LIMITS, timers=Timers(clock), turn=AtOnce()
         )
 
         def quiet_s():
@@ -169,7 +169,7 @@ def test_a_closing_connection_sends_no_pings(open_line):
 
 def test_the_timer_of_an_ended_connection_is_gone_in_an_interval_and_keeps_it_not(line):
     sock = FakeSocket()
-    other = SocketConnection(sock, peer="p", secure=False, limits=LIMITS, timers=line.timers, sends=AtOnce())
+    other = SocketConnection(sock, peer="p", secure=False, limits=LIMITS, timers=line.timers, turn=AtOnce())
     other.start(FakeReceiver())
     line.connection.finish()
     other.finish()

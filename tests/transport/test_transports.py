@@ -14,8 +14,8 @@ from chargehand.config.sessions import SessionSettings
 from chargehand.protocol.websocket import Closed, Codec, Role
 from chargehand.transport.connection import SocketConnection
 from chargehand.transport.greenlet_transport import GreenletTransport
+from chargehand.transport.hub_turn import HubTurn
 from chargehand.transport.reactor_transport import ReactorTransport
-from chargehand.transport.turn_sends import TurnSends
 
 from ..hub import settle, until
 from .fakes import FakeReceiver, FakeSocket
@@ -37,7 +37,7 @@ class PeerHarness:
         if near is not None:
             ours.close()
         self.connection = SocketConnection(
-            self.near, peer="192.0.2.1:7", secure=False, limits=limits, timers=timers, sends=TurnSends()
+            self.near, peer="192.0.2.1:7", secure=False, limits=limits, timers=timers, turn=HubTurn(timers)
         )
         self.connection.start(self.receiver)
         self.greenlet = None

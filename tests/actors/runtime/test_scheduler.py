@@ -215,3 +215,38 @@ def test_two_schedulers_of_one_hub_do_not_know_each_other(make):
     block.set()
     settle()
     assert len(log) == 4
+
+
+def in_the_hub(function):
+    """Call a function in the hub, and wait for it."""
+    done = Event()
+    gevent.get_hub().loop.run_callback(lambda: (function(), done.set()))
+    assert done.wait(60)
+
+
+def test_the_queue_can_be_run_in_the_middle_of_a_turn_of_the_hub(make):
+    scheduler, log = make(drain=7), []
+
+    def turn():
+        scheduler.enqueue(RecordingRunnable(scheduler, "a", 2, log))
+        scheduler.run_now()
+        log.append("later in the turn")
+        scheduler.run_now()
+
+    in_the_hub(turn)
+    settle(scheduler)
+    assert log == [("a", 7), ("a", 7), "later in the turn"]
+
+
+def test_a_queue_that_is_longer_than_a_slice_waits_for_the_next_turn_of_the_hub(make):
+    scheduler, log = make(drain=7, turns=3), []
+
+    def turn():
+        scheduler.enqueue(RecordingRunnable(scheduler, "a", 5, log))
+        scheduler.run_now()
+        log.append("later in the turn")
+        scheduler.run_now()
+
+    in_the_hub(turn)
+    settle(scheduler)
+    assert log == [*[("a", 7)] * 3, "later in the turn", *[("a", 7)] * 2]

@@ -1,26 +1,28 @@
-"""Sends at the end of the hub's turn: one for each connection, in order with control frames, closes and ends."""
+"""Turn of a hub: one send for each connection, in order with control frames, closes and ends; parts of a long turn."""
 
 import logging
 
 import pytest
 
+from chargehand.actors.runtime.timers import Timers
 from chargehand.protocol.websocket import Closed, Pong
-from chargehand.transport.turn_sends import TurnSends
+from chargehand.testing import ManualClock
+from chargehand.transport.hub_turn import PARTS_S, READS, HubTurn
 
-from ..hub import until
+from ..hub import settle, until
 from .connection_harness import DEAF, LOST
 from .fakes import FakeSocket, FakeTlsSocket
 
 
 @pytest.fixture
-def sends():
-    return TurnSends()
+def turn():
+    return HubTurn(Timers(ManualClock()))
 
 
 @pytest.fixture(params=[FakeSocket, FakeTlsSocket], ids=["plain", "tls"])
-def either(open_line, sends, request):
+def either(open_line, turn, request):
     """Connection without TLS, then one with it, that shares the sends of a hub."""
-    return open_line(request.param, sends)
+    return open_line(request.param, turn)
 
 
 def ends_the_turn(*lines):
@@ -37,8 +39,8 @@ def test_texts_of_one_turn_go_out_together_at_its_end(either):
     assert either.sock.events() == [b"first", b"second"]
 
 
-def test_connections_of_one_turn_are_sent_in_the_order_of_their_first_texts(open_line, sends):
-    lines = [open_line(FakeSocket, sends) for _ in range(3)]
+def test_connections_of_one_turn_are_sent_in_the_order_of_their_first_texts(open_line, turn):
+    lines = [open_line(FakeSocket, turn) for _ in range(3)]
     order = []
     for place, line in enumerate(lines):
         take = line.sock._take
@@ -148,8 +150,8 @@ def test_texts_that_wait_for_the_end_of_a_turn_are_not_stuck(either):
     assert either.sock.events() == [b"first", b"second"]
 
 
-def test_a_fault_in_sending_one_connection_costs_the_others_nothing(open_line, sends, caplog):
-    lines = [open_line(FakeSocket, sends) for _ in range(3)]
+def test_a_fault_in_sending_one_connection_costs_the_others_nothing(open_line, turn, caplog):
+    lines = [open_line(FakeSocket, turn) for _ in range(3)]
     lines[1].sock.errors = [RuntimeError("a bug")]
     for line in lines:
         line.connection.send_text(b"[3]")
@@ -158,3 +160,49 @@ def test_a_fault_in_sending_one_connection_costs_the_others_nothing(open_line, s
     assert [line.sock.events() for line in lines] == [[b"[3]"], [], [b"[3]"]]
     assert [line.connection.open for line in lines] == [True, False, True]
     assert "a bug" in caplog.text
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+def reads(turn, count):
+    for _ in range(count):
+        turn.has_read()
+
+
+def test_a_turn_of_many_reads_is_worked_on_and_sent_in_parts(open_line, clock):
+    line, worked = open_line(FakeSocket), []
+
+    def work():
+        worked.append(len(worked))
+        line.connection.send_text(b"[3]")
+
+    line.connection.turn = turn = HubTurn(Timers(clock), work)
+    reads(turn, READS - 1)
+    assert not worked
+    reads(turn, 1)
+    assert worked == [0]
+    assert line.sock.events() == [b"[3]"]
+    reads(turn, 2 * READS)
+    assert worked == [0, 1, 2]
+    assert line.sock.events() == [b"[3]", b"[3]"]
+
+
+def test_a_turn_that_takes_too_long_is_not_divided_any_more_and_the_next_one_is(clock):
+    worked = []
+    turn = HubTurn(Timers(clock), lambda: worked.append(clock.advance(PARTS_S)))
+    reads(turn, 3 * READS)
+    assert len(worked) == 1
+    settle()  # a new turn
+    reads(turn, 3 * READS)
+    assert len(worked) == 2
+
+
+def test_a_turn_without_work_of_its_own_only_sends_at_its_end(either, turn):
+    either.connection.send_text(b"[3]")
+    reads(turn, 2 * READS)
+    assert either.sock.sends == []
+    ends_the_turn(either)
+    assert either.sock.events() == [b"[3]"]
