@@ -62,7 +62,7 @@ def test_the_next_instance_counts_the_highest_bound_of_all_until_one_is_confirme
     assert records(store, told).bound_of("CP1") == 80
 
 
-def test_an_instance_that_was_thought_dead_hears_that_it_is_replaced_and_hides_nothing():
+def test_an_instance_thought_dead_hears_that_it_is_replaced_and_hides_nothing():
     store, old, new = MemoryStore(), [], []
     first = records(store, old)
     second = records(store, new, NOW + dt.timedelta(seconds=1))
