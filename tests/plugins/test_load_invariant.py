@@ -199,7 +199,7 @@ class Depot(RuleBasedStateMachine):
 
     @invariant()
     def what_the_plugin_has_set_is_never_above_the_limit(self):
-        """Charge points that have lost their limit, or got one of somebody else's, are counted by the next invariant."""
+        """Charge points that lost their limit, or got that of somebody else, are counted by the next invariant."""
         if hasattr(self, "stage"):
             ours = [post.held for post in self.posts if post.held is not None and not post.by_hand]
             assert sum(ours) <= LIMIT_A + 0.05, [post.held for post in self.posts]
