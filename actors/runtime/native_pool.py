@@ -16,6 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import gevent
+from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 from gevent.event import Event
 from gevent.monkey import get_original, is_module_patched
@@ -127,9 +128,13 @@ class NativePool:
             return function(*arguments)
         job = Job(function, arguments)
         self._start(job)
+        # An inlet keeps no loop alive: without anything else to wait for gevent would give up.
+        alive = get_hub().loop.async_()
+        alive.start(_nothing)
         try:
             job.ended.wait()
         finally:
+            alive.close()
             if not job.ended.is_set():
                 self._abandon(job)
         if type(job.outcome) is Failure:
@@ -213,6 +218,10 @@ class NativePool:
             worker.give(None)
         for worker in idle:
             worker.gone.acquire(timeout=EXIT_S)  # it is awake already
+
+
+def _nothing() -> None:
+    """Do nothing: a watcher needs a function."""
 
 
 def in_hub(inlet: Inlet, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
