@@ -63,8 +63,8 @@ Each origin has its share: what waits for others of another origin does not keep
 """
 AT_ONCE = 16
 """Events that a consumer is told of in one turn of a hub that has time left."""
-AT_ONCE_BUSY = 5
-"""Events that one consumer is told of in a turn of a busy hub: 250 a second, more than any network has for long."""
+AT_ONCE_BUSY = 3
+"""Events that one consumer is told of in a turn of a busy hub: 150 a second, more than any network has for long."""
 TURN_S = 0.001
 """Seconds after which a turn makes no further events."""
 MADE = 500
