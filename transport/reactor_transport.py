@@ -47,10 +47,15 @@ class ReactorTransport:
             connection.feed(early)
         if connection.watcher is not None and not connection.paused:  # else the early bytes ended it
             connection.watcher.start(self._read, connection)
-            if connection.secure:
-                self._readable(connection)  # TLS may have bytes in its own buffer already
+            data = (
+                connection.read() if connection.secure else None
+            )  # TLS may have bytes in its own buffer already
+            if data:
+                connection.feed(data)
+                self._drain(connection)
 
     def _readable(self, connection: SocketConnection) -> None:
+        # Runs in the hub, as the work at the end of a part of a turn must.
         data = connection.read()
         if data:
             connection.feed(data)

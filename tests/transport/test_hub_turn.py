@@ -2,12 +2,15 @@
 
 import logging
 
+import gevent
 import pytest
 
 from chargehand.actors.runtime.timers import Timers
 from chargehand.protocol.websocket import Closed, Pong
 from chargehand.testing import ManualClock
+from chargehand.transport.greenlet_transport import GreenletTransport
 from chargehand.transport.hub_turn import PARTS_S, READS, HubTurn
+from chargehand.transport.reactor_transport import ReactorTransport
 
 from ..hub import settle, until
 from .connection_harness import DEAF, LOST
@@ -206,3 +209,22 @@ def test_a_turn_without_work_of_its_own_only_sends_at_its_end(either, turn):
     assert either.sock.sends == []
     ends_the_turn(either)
     assert either.sock.events() == [b"[3]"]
+
+
+@pytest.mark.parametrize("transport", [ReactorTransport, GreenletTransport], ids=["reactor", "greenlet"])
+def test_work_is_done_in_the_hub_alone_though_tls_has_bytes_when_a_connection_starts(
+    open_line, clock, transport
+):
+    line, worked = open_line(FakeTlsSocket), []
+    turn = HubTurn(Timers(clock), lambda: worked.append(gevent.getcurrent()))
+    line.connection.turn = turn
+    line.sock.incoming = [line.client.text(b"one")]
+    reads(turn, READS - 1)
+    gevent.spawn(transport().run, line.connection, b"").join(60)
+    line.sock._far.send(b"readable")  # what is read is in `incoming`
+    until(lambda: line.receiver.messages == [b"one"])
+    line.sock.incoming = [line.client.text(b"two")]
+    until(lambda: line.receiver.messages == [b"one", b"two"])
+    line.connection.finish()
+    until(lambda: worked)
+    assert worked == [gevent.get_hub()]
