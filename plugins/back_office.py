@@ -117,14 +117,13 @@ def _seem_usable(meter_values: Iterable[v16.MeterValue | v16.TransactionData]) -
     try:
         for one in meter_values:
             for sampled in one.sampled_value:
-                measurand, value = sampled.measurand, sampled.value
-                if measurand is not None and value.isdecimal() and len(value) <= DIGITS:
-                    continue  # as most are
+                measurand = sampled.measurand
                 if measurand is None:
                     if sampled.unit not in WH:
                         return False
                 elif measurand is not REGISTER and measurand is not POWER and measurand is not INTERVAL:
-                    continue
+                    continue  # as most are
+                value = sampled.value
                 if len(value) > DIGITS or not value.isdecimal():  # quicker for most than the conversion
                     total += float(value)
     except ValueError:

@@ -21,6 +21,7 @@ from pykka import ActorDeadError
 from .failure import Failure, HandlerKilled, attempt
 from .pykka_names import ActorStop, Envelope
 from .ref import Ref
+from .scheduler import SPARE_DEQUES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +79,8 @@ class Inbox:
         self.scheduler = scheduler
         self.urn = urn
         self.actor: Actor | None = None
-        # An empty deque costs 0.75 KiB: there is one only while it is needed.
+        # An empty deque costs 0.75 KiB: there is one only while it is needed, mostly one that the scheduler has kept,
+        # for a new one costs more time than handling some messages.
         self.messages: deque[Any] | None = None
         self.phase = VACANT
         self.queued = False  # on the run queue, or running
@@ -106,13 +108,13 @@ class Inbox:
         """Put a message into the inbox, in any phase but the last. Never blocks; raises `ActorDeadError` at the end."""
         if self.phase is ENDED:
             raise ActorDeadError(f"{self.urn} not found")
-        messages = self.messages
+        messages, scheduler = self.messages, self.scheduler
         if messages is None:
-            self.messages = messages = deque()
+            spare = scheduler.spare_deques
+            self.messages = messages = spare.pop() if spare else deque()
         messages.append(message)
         if not self.queued and self.actor is not None:
             self.queued = True
-            scheduler = self.scheduler
             scheduler.queue.append(self)
             if not scheduler.armed:
                 scheduler.arm()
@@ -280,6 +282,8 @@ class Cell(Inbox):
         else:  # the usual case, kept short
             self.runner = self.messages = None
             self.queued = False
+            if messages is not None and len(self.scheduler.spare_deques) < SPARE_DEQUES:
+                self.scheduler.spare_deques.append(messages)
 
     def failed(self, failure: Failure) -> None:
         """Handle an exception that left `run`: the actor whose handler raised it has crashed, or was killed."""
