@@ -21,7 +21,6 @@ from pykka import ActorDeadError
 from .failure import Failure, HandlerKilled, attempt
 from .pykka_names import ActorStop, Envelope
 from .ref import Ref
-from .scheduler import SPARE_DEQUES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -277,13 +276,12 @@ class Cell(Inbox):
         self.current_message = NOTHING
         if self.stopping and self.actor is actor:
             self._exit(Exit(Ending.NORMAL, None, None, started=True))
-        if messages or self.phase is not RUNNING:
+        if messages or messages is None or self.phase is not RUNNING:
             self._release_runner()
         else:  # the usual case, kept short
             self.runner = self.messages = None
             self.queued = False
-            if messages is not None and len(self.scheduler.spare_deques) < SPARE_DEQUES:
-                self.scheduler.spare_deques.append(messages)
+            self.scheduler.spare_deques.append(messages)
 
     def failed(self, failure: Failure) -> None:
         """Handle an exception that left `run`: the actor whose handler raised it has crashed, or was killed."""

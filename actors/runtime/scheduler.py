@@ -71,7 +71,8 @@ class Scheduler:
         self._spare = spare
         self.queue: deque[Runnable] = deque()  # for `Cell.tell`, which inlines `enqueue`
         self.armed = False
-        self.spare_deques: list[deque[Any]] = []  # for `Inbox.tell`
+        # For `Inbox.tell`; of more than there is room for the oldest go.
+        self.spare_deques: deque[deque[Any]] = deque(maxlen=SPARE_DEQUES)
         self._behind = False  # the last slice has left something
         self._idle: list[_Runner] = []
         self._blocked: set[_Runner] = set()

@@ -225,23 +225,28 @@ def test_a_message_id_of_255_characters_is_echoed(raw: RawSocket) -> None:
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (encode(b'[2,"1","Heartbeat",{}]', masked=False), 1002),
-        (encode(b'[2,"1","Heartbeat",{}]', reserved=4), 1002),
-        (encode(b'[2,"1","Heartbeat",{}]', reserved=1), 1002),
-        (encode(b"", 3), 1002),
-        (encode(b"", 11), 1002),
-        (encode(b"more", CONTINUATION), 1002),
-        (encode(b"[2,", final=False) + encode(b"[2,"), 1002),
-        (encode(b"x" * 126, PING), 1002),
-        (encode(b"x", PING, final=False), 1002),
-        (encode(b"\x00", CLOSE), 1002),
-        (encode(struct.pack("!H", 1005), CLOSE), 1002),
-        (encode(b'[2,"1","Heartbeat",{}]', BINARY), 1003),
-        (encode(b"", BINARY), 1003),
-        (encode(b'[2,"1","DataTransfer",{"vendorId":"\xff"}]'), 1007),
-        (encode(b'[2,"1","DataTransfer",{"vendorId":"\xed\xa0\x80"}]'), 1007),
-        (encode(b"\xc3", final=False) + encode(b"(", CONTINUATION), 1007),
-        (encode(struct.pack("!H", 1000) + b"\xff", CLOSE), 1007),
+        # Each has an id: the mask, and so the frame, is by chance.
+        pytest.param(encode(b'[2,"1","Heartbeat",{}]', masked=False), 1002, id="unmasked"),
+        pytest.param(encode(b'[2,"1","Heartbeat",{}]', reserved=4), 1002, id="first reserved bit"),
+        pytest.param(encode(b'[2,"1","Heartbeat",{}]', reserved=1), 1002, id="last reserved bit"),
+        pytest.param(encode(b"", 3), 1002, id="unknown opcode 3"),
+        pytest.param(encode(b"", 11), 1002, id="unknown opcode 11"),
+        pytest.param(encode(b"more", CONTINUATION), 1002, id="continuation of nothing"),
+        pytest.param(encode(b"[2,", final=False) + encode(b"[2,"), 1002, id="message within a message"),
+        pytest.param(encode(b"x" * 126, PING), 1002, id="long ping"),
+        pytest.param(encode(b"x", PING, final=False), 1002, id="ping in parts"),
+        pytest.param(encode(b"\x00", CLOSE), 1002, id="close of one byte"),
+        pytest.param(encode(struct.pack("!H", 1005), CLOSE), 1002, id="close with 1005"),
+        pytest.param(encode(b'[2,"1","Heartbeat",{}]', BINARY), 1003, id="binary"),
+        pytest.param(encode(b"", BINARY), 1003, id="empty binary"),
+        pytest.param(encode(b'[2,"1","DataTransfer",{"vendorId":"\xff"}]'), 1007, id="byte that is no UTF-8"),
+        pytest.param(encode(b'[2,"1","DataTransfer",{"vendorId":"\xed\xa0\x80"}]'), 1007, id="surrogate"),
+        pytest.param(
+            encode(b"\xc3", final=False) + encode(b"(", CONTINUATION), 1007, id="UTF-8 cut by a fragment"
+        ),
+        pytest.param(
+            encode(struct.pack("!H", 1000) + b"\xff", CLOSE), 1007, id="close whose reason is no UTF-8"
+        ),
     ],
 )
 def test_a_frame_that_breaks_the_protocol_closes_with_its_code(
