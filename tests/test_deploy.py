@@ -135,7 +135,7 @@ def test_the_image_is_built_of_every_folder_of_the_package():
 
 
 @pytest.mark.parametrize(
-    "text", [DOCKERFILE.split("ENTRYPOINT", 1)[1], *SERVICES.keys() & {"server", "plugin-host"}]
+    "text", [DOCKERFILE.split("ENTRYPOINT", 1)[1], *sorted(SERVICES.keys() & {"server", "plugin-host"})]
 )
 def test_a_command_of_a_container_exists(text):
     words = SERVICES[text]["command"] if text in SERVICES else json.loads(text.split("CMD ")[1])
