@@ -175,7 +175,7 @@ def show_size(size: Mapping[str, Any] | None) -> None:
         (one["kind"].replace("_", " "), f"{one['bytes'] / MIB:,.1f}", one["rows"]) for one in size["kinds"]
     ]
     show_table(("kind", "MiB", "about how many"), rows, "the database does not tell the sizes of its tables")
-    growth, days = size["growth_bytes_per_day"], size["full_in_days"]
+    growth, room = size["growth_bytes_per_day"], size["room_bytes"]
     show_facts(
         [
             ("measured", when(size["measured_at"])),
@@ -184,9 +184,13 @@ def show_size(size: Mapping[str, Any] | None) -> None:
                 f"{size['bytes'] / MIB:,.1f} MiB, and {size['unused_bytes'] / MIB:,.1f} MiB of the file are free",
             ),
             ("growth", "not known yet" if growth is None else f"{growth / MIB:,.1f} MiB a day"),
-            ("full", _full(growth, days)),
+            ("room", UNKNOWN_DISK if room is None else f"{room / MIB:,.1f} MiB"),
+            ("full", _full(growth, size["full_in_days"])),
         ]
     )
+
+
+UNKNOWN_DISK = "not known: the disk of the database is told by resources.database_folder"
 
 
 def _full(growth: int | None, days: float | None) -> str:

@@ -153,11 +153,15 @@ def upgrade_store(
     if json:
         echo_json(report)
         return
-    steps = f"{report['steps']} steps {'to be made' if dry_run else 'made'}"
+    steps = (
+        f"{report['steps']} steps {'to be made' if dry_run else 'made'}" if report["steps"] else "up to date"
+    )
+    if report["tables"] > report["known"]:
+        steps = "the store is of a newer chargehand, which has to do this"
     rows = [
         ("store", report["store"]),
         ("tables", report["tables"]),
-        ("known here", f"{report['known']}: {steps if report['steps'] else 'up to date'}"),
+        ("known here", f"{report['known']}: {steps}"),
     ]
     if report["living"]:
         rows.append(("living programs know", ", ".join(map(str, report["living"]))))

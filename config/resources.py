@@ -47,3 +47,8 @@ class ResourceSettings(Section):
         "told that one is stored, and keep it. 0 sets no limit.",
         least=0,
     )
+    database_folder: str = setting(
+        "",
+        "Folder on the disk that PostgreSQL writes to, if that is a disk of this machine: it is looked at as that of a "
+        "store's file is. Without one it is not known when that disk is full.",
+    )

@@ -260,7 +260,7 @@ def _store() -> Iterator[Family]:
         "gauge",
         (),
         "Seconds until the disk has no room for records (`resources.disk_stop_bytes`), at that growth; not there if it "
-        "does not grow, nor for PostgreSQL.",
+        "does not grow, nor for PostgreSQL without `resources.database_folder`.",
         of_node=True,
     )
     yield Family(

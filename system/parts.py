@@ -171,6 +171,8 @@ class Parts:
     def _make_watermarks(self, data: str) -> Watermarks:
         settings = self._settings
         logs = str(Path(settings.log.file).absolute().parent) if settings.log.file else ""
+        is_file = self.store.durable and self.store.backup_suffix == ".sqlite"
+        database = settings.resources.database_folder if self.store.durable and not is_file else ""
 
         def alert(subject: str, text: str) -> None:
             if self._system.worker is not None and not self._system.worker.first:
@@ -188,14 +190,14 @@ class Parts:
         return Watermarks(
             settings.resources,
             processes=1 if self._system.worker is None else settings.workers,
-            folders=[folder for folder in (data, logs) if folder],
+            folders=[folder for folder in (data, logs, database) if folder],
             connections=self.connections,
             intake=self.intake,
             timers=self.timers,
             observer=self._counters,
             hold_events=self.store.hold_events,
             hold_records=self.store.hold_records,
-            store_folder=data if self.store.durable and self.store.backup_suffix == ".sqlite" else "",
+            store_folder=data if is_file else database,
             alert=alert,
         )
 

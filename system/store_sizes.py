@@ -38,7 +38,7 @@ DAY = dt.timedelta(days=1)
 class StoreSizes:
     """Sizes of a store; `here` if this process measures. `spawn` starts its greenlet, which whoever owns it kills.
 
-    `room` tells the bytes that the disk has for the store; None if the store is on no disk of ours.
+    `room` tells the bytes that the disk has for the store; None if that disk is not known.
     """
 
     def __init__(
@@ -102,9 +102,13 @@ class StoreSizes:
         return (last.size_bytes - first.size_bytes) / ((last.at - first.at) / DAY)
 
     @property
+    def room_bytes(self) -> int | None:
+        """Bytes that the store may still grow by; None if its disk is not known, or it is not measured yet."""
+        last, room = self.last, self._room()
+        return None if last is None or room is None else room + last.unused_bytes
+
+    @property
     def full_in_days(self) -> float | None:
         """Days until no record is taken any more, at this growth; None if it does not grow, or that is not known."""
-        growth, last, room = self.growth_bytes_per_day, self.last, self._room()
-        if growth is None or last is None or room is None or growth <= 0:
-            return None
-        return (room + last.unused_bytes) / growth
+        growth, room = self.growth_bytes_per_day, self.room_bytes
+        return None if growth is None or room is None or growth <= 0 else room / growth

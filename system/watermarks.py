@@ -44,9 +44,9 @@ TRIM_S = 10.0
 class Watermarks:
     """Watermarks of one process, one of `processes`. For the hub's thread.
 
-    `connections` are the open ones; `folders` those whose disks are looked at, `store_folder` that of the store's file,
-    if it has one. `hold_events` is given the reason for which the history of events is not stored, "" if it is,
-    `hold_records` that for no record; `alert` a subject and a text.
+    `connections` are the open ones; `folders` those whose disks are looked at, `store_folder` that of the store's file
+    or database, if that is known. `hold_events` is given the reason for which the history of events is not stored, ""
+    if it is, `hold_records` that for no record; `alert` a subject and a text.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Watermarks:
         self.disk_is_low = False
         """True while less is free than `resources.disk_free_bytes`."""
         self.room_bytes: int | None = None
-        """Bytes that the disk has for records of a store in a file, at the last look; None if there is none."""
+        """Bytes that the store's disk has for records, at the last look; None if that disk is not known."""
         self.stops = ""
         """Reason for which no record is taken, for `resources.disk_stop_bytes`; "" if they are."""
 
@@ -105,6 +105,11 @@ class Watermarks:
 
     def start(self) -> None:
         """Look now, and once a second."""
+        folder = self._store_folder
+        if folder and self._free_bytes(folder) is None:
+            logger.warning(
+                "the disk with %s cannot be looked at: when it is full for records is not known", folder
+            )
         self._running = True
         self._look()
 

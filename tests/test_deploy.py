@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from chargehand import v16
+from chargehand.cli.failures import MISUSED
 from chargehand.cli.main import COMMANDS, main
 from chargehand.config.load import PROGRAM_DEFAULTS, load
 from chargehand.web.health import PROBES
@@ -62,6 +63,27 @@ def test_the_settings_of_the_server_can_be_used():
     assert settings.auth.required
     host = settings_of("plugin-host").redis
     assert (host.url, host.secret) == (settings.redis.url, settings.redis.secret)
+
+
+def test_the_file_of_settings_is_enough_for_the_unit_which_has_no_other_source():
+    settings = load(FOLDER / "chargehand.toml", environ={}, program_defaults=PROGRAM_DEFAULTS, serves=True)
+    assert (settings.host, settings.http.host) == ("0.0.0.0", "127.0.0.1")
+    assert settings.auth.required
+
+
+def test_a_unit_asks_for_no_program_but_the_shell_and_its_own():
+    programs = {
+        shlex.split(line.split("=", 1)[1])[0]
+        for path in UNITS
+        for line in path.read_text().splitlines()
+        if line.startswith("Exec")
+    }
+    assert programs == {"/opt/chargehand/bin/chargehand", "/bin/sh"}
+
+
+def test_settings_with_a_fault_are_not_tried_again_and_again():
+    for path in UNITS:
+        assert f"\nRestartPreventExitStatus={MISUSED}\n" in path.read_text()
 
 
 def test_every_password_is_asked_for_in_the_example():

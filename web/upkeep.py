@@ -51,8 +51,9 @@ class KindSize(View):
 class SizeView(View):
     """Size of the store: bytes of all records, bytes of its file that come before it grows, and growth in a week.
 
-    `full_in_days` is when the disk has no room for records at that growth; null if it does not grow, while there is
-    one measurement, and for PostgreSQL, whose disk is not known. `kinds` is empty if the database does not tell.
+    `room_bytes` is what it may still grow by; null if its disk is not known: that of PostgreSQL without the setting
+    `resources.database_folder`. `full_in_days` is when the disk has no room for records at that growth; null if it does
+    not grow, while there is one measurement, and without `room_bytes`. `kinds` is empty if the database does not tell.
     """
 
     measured_at: dt.datetime
@@ -60,6 +61,7 @@ class SizeView(View):
     unused_bytes: int
     kinds: list[KindSize]
     growth_bytes_per_day: int | None
+    room_bytes: int | None
     full_in_days: float | None
 
 
@@ -142,6 +144,7 @@ def _size(sizes: StoreSizes) -> SizeView | None:
             for kind, size in sorted(last.kinds.items(), key=lambda one: -one[1])
         ],
         growth_bytes_per_day=None if growth is None else round(growth),
+        room_bytes=sizes.room_bytes,
         full_in_days=None if days is None else round(days, 1),
     )
 

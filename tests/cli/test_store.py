@@ -152,14 +152,25 @@ def test_the_size_of_a_store_is_told_with_its_growth_and_the_day_it_is_full(stub
     size = {
         "measured_at": "2026-01-01T00:00:00Z", "bytes": 3 << 20, "unused_bytes": 1 << 20,
         "kinds": [{"kind": "dead_letters", "bytes": 2 << 20, "rows": 7}],
-        "growth_bytes_per_day": growth, "full_in_days": days,
+        "growth_bytes_per_day": growth, "room_bytes": 3 << 30, "full_in_days": days,
     }  # fmt: skip
     stub.body = {"size": size, "folder": "", "kinds": [], "last": None}
     done = CliRunner().invoke(main, ["show-store", "--url", stub.url])
     assert done.exit_code == 0
     assert "dead letters" in done.stdout
     assert told in done.stdout
+    assert "3,072.0 MiB" in done.stdout
     assert json.loads(CliRunner().invoke(main, ["show-store", "--json", "--url", stub.url]).stdout) == size
+
+
+@pytest.mark.usefixtures("_clean_environment")
+def test_where_the_disk_of_a_database_is_not_known_its_setting_is_named(stub):
+    size = {
+        "measured_at": "2026-01-01T00:00:00Z", "bytes": 1, "unused_bytes": 0, "kinds": [],
+        "growth_bytes_per_day": 5, "room_bytes": None, "full_in_days": None,
+    }  # fmt: skip
+    stub.body = {"size": size, "folder": "", "kinds": [], "last": None}
+    assert "resources.database_folder" in CliRunner().invoke(main, ["show-store", "--url", stub.url]).stdout
 
 
 def test_a_refusal_leaves_nothing_behind(stub, backup):

@@ -94,3 +94,12 @@ def test_a_database_is_upgraded_as_no_living_program_hinders_it(postgres, monkey
     assert done.exit_code == 0, done.output
     assert "an index" in done.stdout
     assert postgres.sql("SELECT count(*) FROM pg_indexes WHERE indexname = 'events_by_kind'") == "0"
+
+
+def test_a_file_of_a_newer_program_is_not_called_up_to_date(folder):
+    upgrade("--data", folder)
+    with closing(sqlite3.connect(folder / SQLITE_FILE, isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA user_version = {KNOWN + 1}")
+    done = upgrade("--data", folder, "--dry-run")
+    assert "the store is of a newer chargehand" in done.stdout
+    assert "up to date" not in done.stdout

@@ -4,9 +4,11 @@ import datetime as dt
 
 import pytest
 
-from chargehand import MemoryStore, StoreError
+from chargehand import MemoryStore, ResourceSettings, Settings, StoreError
 from chargehand.store.records import StoreSize
 from chargehand.system.store_sizes import EVERY_S, StoreSizes
+
+from ..in_process import system_with
 
 BEGUN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 DAY_S = 86400
@@ -85,7 +87,7 @@ def test_growth_in_a_day_and_days_until_the_disk_is_full_follow(time):
     time.store.size_bytes, time.store.unused_bytes = 1500, 1000
     time.look_after(DAY_S / 2)
     assert time.sizes.growth_bytes_per_day == 1000
-    assert time.sizes.full_in_days == 6
+    assert (time.sizes.room_bytes, time.sizes.full_in_days) == (6000, 6)
     time.room = None
     assert time.sizes.full_in_days is None
 
@@ -122,3 +124,15 @@ def test_one_process_measures_and_a_store_that_ends_with_it_is_not_measured(time
     time.store.durable = False
     time.made(here=True).start()
     assert len(time.spawned) == 1
+
+
+def test_the_room_of_a_database_is_that_of_the_disk_that_the_settings_tell(postgres, tmp_path):
+    rooms = []
+    for folder in ("", str(tmp_path), str(tmp_path / "nowhere")):
+        resources = ResourceSettings(database_folder=folder)
+        with system_with(settings=Settings(port=0, store=postgres.url, resources=resources)) as system:
+            system.store_sizes.look()
+            rooms.append(system.store_sizes.room_bytes)
+    nothing, known, nowhere = rooms
+    assert nothing is nowhere is None
+    assert known > 0

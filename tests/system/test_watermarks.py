@@ -272,3 +272,13 @@ def test_it_looks_no_more_once_it_is_stopped(machine):
     machine.uses(901)
     assert machine.state == (True, True)
     assert len(machine.timers) == 0
+
+
+def test_a_disk_of_the_store_that_cannot_be_looked_at_is_logged_at_the_start(caplog):
+    machine = Machine()
+    machine.watermarks.stop()
+    machine.free["/data"] = None
+    machine.watermarks.start()
+    machine.clock.advance(1)
+    assert machine.watermarks.room_bytes is None
+    assert "the disk with /data cannot be looked at: when it is full for records is not known" in caplog.text

@@ -59,6 +59,7 @@ def test_the_size_of_the_store_is_told_with_its_growth_and_the_day_it_is_full(cl
     grown = client.simulate_get(PATH).json["size"]
     assert 0 < grown["growth_bytes_per_day"] <= first["bytes"]
     assert grown["full_in_days"] > 0
+    assert grown["room_bytes"] > grown["growth_bytes_per_day"]
     metrics = client.simulate_get("/metrics").text
     assert 'chargehand_store_kind_bytes{kind="readings"}' in metrics
     assert "\nchargehand_store_full_seconds " in metrics
