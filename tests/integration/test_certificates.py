@@ -4,6 +4,7 @@ Both versions of OCPP, on both transports; and a certificate that outlives the s
 """
 
 import json
+import shutil
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -46,18 +47,12 @@ def soon(condition: Callable[[], Any], what: str) -> Any:
 
 
 class Setting:
-    """A server with TLS and an authority, and the command line beside it."""
+    """A server with TLS and an authority of its own, and the command line beside it."""
 
-    def __init__(self, start: StartServer, folder: Path) -> None:
+    def __init__(self, start: StartServer, folder: Path, authority: Path) -> None:
         self._start, self._folder = start, folder
-        self.ca = folder / "ca"
+        self.ca = shutil.copytree(authority, folder / "ca")
         self.trusted, key = make_certificate(folder, "server")
-        done = beside(
-            chargehand,
-            "ca", "init", "--folder", str(self.ca),
-            environment={"CHARGEHAND_CA__PASSPHRASE": PASSPHRASE},
-        )  # fmt: skip
-        assert done.status == 0, done.output
         self._config = (
             f"[ca]\nfolder = '{self.ca}'\npassphrase = '{PASSPHRASE}'\n"
             f"[tls]\ncertificate = '{self.trusted}'\nkey = '{key}'\nport = 0\nreload_s = 0.1\n"
@@ -100,9 +95,20 @@ class Setting:
         return True
 
 
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a new authority, which each test copies."""
+    folder = tmp_path_factory.mktemp("authority") / "ca"
+    made = chargehand(
+        "ca", "init", "--folder", str(folder), environment={"CHARGEHAND_CA__PASSPHRASE": PASSPHRASE}
+    )
+    assert made.status == 0, made.output
+    return folder
+
+
 @pytest.fixture
-def setting(start_server: StartServer, tmp_path: Path) -> Setting:
-    return Setting(start_server, tmp_path)
+def setting(start_server: StartServer, tmp_path: Path, authority: Path) -> Setting:
+    return Setting(start_server, tmp_path, authority)
 
 
 def certificates_of(charge_point: Any) -> Any:
@@ -215,14 +221,9 @@ def test_a_certificate_is_delivered_by_the_next_server_if_its_own_is_killed(sett
     ],
 )
 def test_a_server_does_not_start_with_an_authority_that_it_cannot_use(
-    tmp_path: Path, serving: tuple[str, ...], change: dict[str, str], text: str
+    tmp_path: Path, authority: Path, serving: tuple[str, ...], change: dict[str, str], text: str
 ) -> None:
-    made = chargehand(
-        "ca", "init", "--folder", str(tmp_path / "ca"),
-        environment={"CHARGEHAND_CA__PASSPHRASE": PASSPHRASE},
-    )  # fmt: skip
-    assert made.status == 0
-    wanted = {"folder": f"'{tmp_path}/ca'", "passphrase": f"'{PASSPHRASE}'"} | change
+    wanted = {"folder": f"'{authority}'", "passphrase": f"'{PASSPHRASE}'"} | change
     config = tmp_path / "chargehand.toml"
     config.write_text("[ca]\n" + "".join(f"{name} = {value}\n" for name, value in wanted.items()))
     done = chargehand(
