@@ -81,7 +81,8 @@ TYPES = {
 BYTES = (("spool", "payload"), ("readings", "data"), ("told", "payload"), ("report_parts", "payload"))
 """Tables and columns of bytes, which are base64 in JSON."""
 
-ROWS = "FROM json_array_elements(%b::json) WITH ORDINALITY AS given (value, place)"
+ROWS = "FROM jsonb_array_elements(%b::jsonb) WITH ORDINALITY AS given (value, place)"
+"""Rows of a statement. Parsed once: of a value that is `json` each column would parse the row again."""
 
 
 def _value(number: int, column: str, table: str = "") -> str:
