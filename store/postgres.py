@@ -65,6 +65,12 @@ AT_ONCE_S = 1.0
 
 _encode = msgspec.json.Encoder().encode
 
+BEGIN = b"; ".join(
+    [b"BEGIN", *(b"SET LOCAL enable_%b = off" % way for way in (b"seqscan", b"hashjoin", b"mergejoin"))]
+)
+"""Beginning of a transaction. Rows are written by their keys: a plan that was made while a table was small must not
+read all of it when it is large."""
+
 STATEMENT_BYTES = 16 * 1024 * 1024
 """Rows of one statement, in JSON; a single row may be larger."""
 
@@ -287,6 +293,7 @@ class PostgresServer:
         self._leash = leash
         self._connection: PGconn | None = None
         self._transaction: PGconn | None = None  # the connection, when one is begun on it
+        self._prepared: set[bytes] = set()  # names of the statements that it knows
         self._pause_s = 0.0
         self._next_at = 0.0
         self._why = ""
@@ -295,6 +302,7 @@ class PostgresServer:
     def _connect(self) -> PGconn:
         if time.monotonic() < self._next_at:
             raise StoreError(self._why)
+        self._prepared = set()
         try:
             self._connection = self._address.connect()
             try:
@@ -348,24 +356,22 @@ class PostgresServer:
         if kind not in STATEMENTS and kind not in LOGS:
             return
         if self._transaction is None:
-            self._twice(lambda: self._wait(self._live(), run, b"BEGIN"))
+            self._twice(lambda: self._wait(self._live(), run, BEGIN))
             self._transaction = self._live()
         # From here on nothing may be said on another connection.
         connection = self._transaction
-        statements = []
+        commands = []
         if kind in LOGS:
             rows, events = parted(kind, rows)
             if events:
-                statements = [LOGS[kind] % literal(connection, array) for array in _arrays(events)]
+                commands = self._commands(connection, b"log_" + kind.name.encode(), LOGS[kind], events)
         if kind in (Kind.AMEND_OPEN, Kind.AMEND):
             rows = merged(rows)
         elif kind is Kind.VARIABLE:
             rows = merged(rows, VARIABLE_KEY)
         if kind in STATEMENTS:
-            statement = STATEMENTS[kind]
-            places = statement.count(b"%b")
-            statements += [statement % ((literal(connection, array),) * places) for array in _arrays(rows)]
-        text = b"; ".join([b"SAVEPOINT kind", *statements, b"RELEASE SAVEPOINT kind"])
+            commands += self._commands(connection, kind.name.encode(), STATEMENTS[kind], rows)
+        text = b"; ".join([b"SAVEPOINT kind", *commands, b"RELEASE SAVEPOINT kind"])
         try:
             self._wait(connection, run, text)
         except QueryFailed as error:
@@ -373,6 +379,25 @@ class PostgresServer:
                 raise
             self._wait(connection, run, b"ROLLBACK TO SAVEPOINT kind")
             raise RowRefused(f"the database refused a row: {error}") from error
+
+    def _commands(
+        self, connection: PGconn, name: bytes, statements: bytes, rows: Sequence[Row]
+    ) -> list[bytes]:
+        """Return commands that run statements with rows, prepared once: planning one costs more than a row."""
+        commands = []
+        for array in _arrays(rows):
+            given = literal(connection, array)
+            for place, statement in enumerate(statements.split(b"; ")):
+                if b"%b" not in statement:
+                    commands.append(statement)
+                    continue
+                prepared = b"chargehand_%b_%d" % (name, place)
+                if prepared not in self._prepared:
+                    text = b"PREPARE %b (jsonb) AS %b" % (prepared, statement.replace(b"%b", b"$1"))
+                    self._wait(connection, run, text)
+                    self._prepared.add(prepared)  # which a rollback does not undo
+                commands.append(b"EXECUTE %b (%b)" % (prepared, given))
+        return commands
 
     def commit(self) -> None:
         """Make the transaction durable, or raise; `RowsLeftOut` if some rows are durable and some are not."""

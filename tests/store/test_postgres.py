@@ -13,7 +13,7 @@ from chargehand import Event, MeterReading, StoreError, Tag, TransactionFilter
 from chargehand.actors.runtime import threads
 from chargehand.store import postgres as module
 from chargehand.store import shared
-from chargehand.store.libpq import DatabaseAddress, QueryFailed, ResponseTimeout
+from chargehand.store.libpq import DatabaseAddress, QueryFailed, ResponseTimeout, read, run
 from chargehand.store.postgres import PostgresServer, PostgresStore
 from chargehand.store.postgres_schema import STEPS
 from chargehand.store.rows import ESCAPED, Kind, reading_key, row, transaction_row
@@ -446,3 +446,57 @@ def test_what_never_ends_at_another_process_is_no_reason_to_read_too_early(open_
     assert "does not end" in str(ended(other.refresh("CP1")))
     one._writer.ask(lambda server: server.roll_back())
     assert ended(other.refresh("CP1")) is None
+
+
+# Its statements
+
+
+def test_plans_made_while_the_tables_were_small_find_rows_by_their_keys(open_):
+    store = open_()
+    for number in range(1, 9):  # after five plans of their own the server keeps one
+        one = transaction(number, charge_point_id=f"CP{number}")
+        assert ended(store.start_transaction(one)) is None
+        assert ended(store.stop_transaction(stopped(one.id, charge_point_id=one.charge_point_id))) is None
+        assert ended(store.amend_transaction(number, note="checked")) is None
+
+    def plans(database):
+        connection = database._live()
+        run(connection, module.BEGIN)
+        kept = "SELECT name FROM pg_prepared_statements WHERE generic_plans > 0"
+        found = {
+            name: read(connection, f"EXPLAIN EXECUTE {name} ('[]')", [])
+            for (name,) in read(connection, kept, [])
+        }
+        run(connection, b"ROLLBACK")
+        return found
+
+    found = store._writer.ask(plans)
+    assert {
+        "chargehand_start_0",
+        "chargehand_stop_0",
+        "chargehand_stop_1",
+        "chargehand_amend_0",
+    } <= found.keys()
+    for name, lines in found.items():
+        text = "\n".join(line for (line,) in lines)
+        assert "Seq Scan" not in text, name
+        assert "Hash" not in text.replace("HashAggregate", ""), name
+
+
+def test_statements_are_prepared_again_on_a_new_connection(open_, postgres):
+    store = open_()
+    assert ended(store.add_meter_reading(reading(b"[1]"))) is None
+    postgres.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'chargehand-store'"
+    )
+    assert ended(store.add_meter_reading(reading(b"[2]"))) is None
+    assert len(store.meter_readings(7)) == 2
+
+
+def test_statements_stay_prepared_though_their_first_rows_were_refused(open_):
+    store = open_()
+    assert ended(store.stop_transaction(stopped(77))) is not None
+    one = transaction(1)
+    assert ended(store.start_transaction(one)) is None
+    assert ended(store.stop_transaction(stopped(one.id, charge_point_id=one.charge_point_id))) is None
+    assert not store.transaction(1).open
