@@ -20,7 +20,6 @@ from ..config.errors import ChargehandError, ConfigError
 from ..config.rendering import redacted
 from ..store.store import StoreError
 from ..system.central_system import CentralSystem, SystemFailed
-from ..system.machine import give_back_memory
 from ..transport.tls import TlsError
 from ..web.server import serve_http
 from ..web.token import publish_token
@@ -108,29 +107,6 @@ def tune_collector() -> None:
     gc.set_threshold(*COLLECT_AFTER)
 
 
-TRIM_LOOK_S = 60.0
-"""Seconds between two looks whether memory is to be given back again."""
-
-
-def trim_memory(
-    every_s: Callable[[], float],
-    *,
-    sleep: Callable[[float], object] = gevent.sleep,
-    in_thread: Callable[[Callable[[], None]], object] | None = None,
-) -> None:
-    """Give memory that is free back to the system, again and again; for a greenlet.
-
-    What was freed between what is still used stays with the C library else, and grows for hours. `every_s` is looked up
-    each time; while it is 0, nothing is given back. It is done by a native thread, so that the hub goes on.
-    """
-    run = in_thread or gevent.get_hub().threadpool.apply
-    while True:
-        pause_s = every_s()
-        sleep(pause_s or TRIM_LOOK_S)
-        if pause_s:
-            run(give_back_memory)
-
-
 class Program:
     """Run of one central system. A `worker` process leaves the announcement and the data folder to its parent.
 
@@ -167,7 +143,6 @@ class Program:
             self._signals.reload_with(self._reload_file)
         tune_collector()
         following = gevent.spawn(LevelFollower(self._system, self._levels).run)
-        trimming = gevent.spawn(trim_memory, lambda: self._system.settings.resources.trim_s)
         try:
             self._announce()
             failure = self._serve()
@@ -175,7 +150,6 @@ class Program:
             self._withdraw()
         finally:
             following.kill()
-            trimming.kill()
             self._manager.close()
             self._system.stop()
             self._signals.stopped()

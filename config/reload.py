@@ -33,7 +33,6 @@ RELOADED = frozenset(
         "log.repeat_lines",
         "log.repeat_s",
         "resources.disk_stop_bytes",
-        "resources.trim_s",
         "sessions.address_burst",
         "sessions.address_rate",
         "sessions.admission_burst",

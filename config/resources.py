@@ -22,12 +22,6 @@ class ResourceSettings(Section):
         least=0,
         most=1,
     )
-    trim_s: float = setting(
-        600.0,
-        "Seconds between two requests of `serve` to the C library to give back to the system what it holds and nobody "
-        "uses; a library never asks. 0 asks for nothing.",
-        least=0,
-    )
     memory_read: float = setting(
         0.9,
         "Part of this memory above which a process does not read from the connections of charge points. 0 sets no "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from pathlib import Path, PurePosixPath
 
@@ -24,16 +23,6 @@ def memory_limit(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup
     It is the least of the machine's, and of the limits of its control group and of those around that.
     """
     return min((limit for limit in (_of_machine(proc), *_of_groups(proc, groups)) if limit), default=None)
-
-
-def give_back_memory() -> None:
-    """Have the allocator of glibc give back to the system what it holds and nobody uses; others have no such function.
-
-    It takes some milliseconds, without the interpreter's lock.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def free_bytes(folder: str) -> int | None:

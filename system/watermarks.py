@@ -7,6 +7,7 @@ acknowledged. Everything recovers by itself.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +145,7 @@ class Watermarks:
             self._hold(now, used - int((settings.memory_read - MEMORY_BACK) * limit))
         if not self.accepts and now - self._trimmed_at >= TRIM_S:
             self._trimmed_at = now
-            machine.give_back_memory()
+            _trim()
         return part > settings.memory_accept - NEAR
 
     def _hold(self, now: float, excess_bytes: int) -> None:
@@ -256,3 +257,10 @@ def _crossed(part: float, watermark: float, *, is_above: bool) -> bool:
     if is_above:
         return part < watermark - MEMORY_BACK
     return 0 < watermark < part
+
+
+def _trim() -> None:
+    """Have the allocator of glibc give back what is free; others have no such function."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

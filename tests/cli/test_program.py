@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from chargehand.cli.program import raise_open_files, trim_memory
-from chargehand.system.machine import give_back_memory
+from chargehand.cli.program import raise_open_files
 
 pytestmark = pytest.mark.slow
 
@@ -227,21 +226,3 @@ def test_as_many_files_may_be_open_as_the_hard_limit_allows():
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-class Enough(Exception):
-    """The end of a loop that has none."""
-
-
-def test_memory_is_given_back_again_and_again_at_the_pace_of_the_settings():
-    told, slept, given = iter([600.0, 30.0, 0.0, 600.0]), [], []
-
-    def sleep(seconds):
-        slept.append(seconds)
-        if len(slept) == 4:
-            raise Enough
-
-    with pytest.raises(Enough):
-        trim_memory(lambda: next(told), sleep=sleep, in_thread=given.append)
-    assert slept == [600.0, 30.0, 60.0, 600.0]
-    assert given == [give_back_memory] * 2

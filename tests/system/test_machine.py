@@ -1,6 +1,5 @@
 """Memory that this process may use, from files as Linux has them."""
 
-import ctypes
 import os
 
 import pytest
@@ -60,14 +59,3 @@ def test_the_resident_memory_is_the_second_number_in_pages(linux):
 def test_a_folder_that_is_not_there_has_no_disk(tmp_path):
     assert machine.free_bytes(str(tmp_path / "none")) is None
     assert machine.free_bytes(str(tmp_path)) > 0
-
-
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library is not glibc")
-def test_memory_between_blocks_that_are_used_is_given_back():
-    blocks = [bytes(3000) for _ in range(20_000)]
-    kept = blocks[::50]  # each some 40 pages from the next
-    del blocks
-    before = machine.memory_in_use()
-    machine.give_back_memory()
-    assert machine.memory_in_use() < before - 20_000_000
-    assert len(kept) == 400
