@@ -130,7 +130,6 @@ setup(
             "referencing>=0.35,<1",
             "hiredis>=3,<4",
             "pytest-timeout>=2.4,<3",
-            "pytest-xdist>=3.6,<4",
             "redis>=8,<9",
             "ruff>=0.17,<0.18",
             # The packaging test builds a wheel with what is installed, so that it needs no network.

@@ -54,23 +54,6 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def _sendable(value):
-    """Replace halves of surrogates, which no stream of UTF-8 takes, in all texts of a value."""
-    if isinstance(value, str):
-        return value.encode(errors="backslashreplace").decode()
-    if isinstance(value, dict):
-        return {_sendable(key): _sendable(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(map(_sendable, value))
-    return value
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_report_to_serializable():
-    """Have the report of a test sent to the process that collects them, whatever the test has logged."""
-    return _sendable((yield))
-
-
 @pytest.fixture(scope="session")
 def postgres_process() -> Iterator[PostgresProcess]:
     """PostgreSQL server for all tests that use it; they are skipped where it is not installed."""
