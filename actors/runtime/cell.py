@@ -78,8 +78,8 @@ class Inbox:
         self.scheduler = scheduler
         self.urn = urn
         self.actor: Actor | None = None
-        # An empty deque costs 0.75 KiB: there is one only while it is needed, mostly one that the scheduler has kept,
-        # for a new one costs more time than handling some messages.
+        # An empty deque costs 0.75 KiB: there is one only while it is needed. Mostly it is one that another inbox has
+        # emptied: making a new one for each message would cost time.
         self.messages: deque[Any] | None = None
         self.phase = VACANT
         self.queued = False  # on the run queue, or running
