@@ -43,7 +43,7 @@ _raw_elements = msgspec.json.Decoder(list[msgspec.Raw])
 # What a broken frame can still tell: its type, and the id if that is whole. Bounded, so that no text is slow: by what
 # the longest id takes when each of its characters is written as two escaped surrogates.
 _START = re.compile(
-    rb'[\x00-\x20\xef\xbb\xbf]{0,64}\[\s{0,64}([0-9])\s{0,64}(?:,\s{0,64}("(?:[^"\\\x00-\x1f]|\\.){0,%d}"|[0-9]{1,64}(?=\s*,)))?'
+    rb'[\x00-\x20\xef\xbb\xbf]{0,64}\[\s{0,64}([0-9]|"[0-9]")\s{0,64}(?:,\s{0,64}("(?:[^"\\\x00-\x1f]|\\.){0,%d}"|[0-9]{1,64}(?=\s*,)))?'
     % (10 * MAX_ID_ACCEPTED),
     re.DOTALL,
 )
@@ -315,8 +315,9 @@ def _broken(data: bytes, *, mending: bool = False) -> Frame:
         if data.strip(b' "\r\n').lower() == b"pong":
             return Junk("pong as text", None)
         return Junk("not a frame")
-    if start[1] not in (b"2", b"3", b"4"):
-        return _unknown_type(int(start[1]), None)
+    kind = start[1]
+    if kind not in (b"2", b"3", b"4", b'"3"', b'"4"'):
+        return _unknown_type(_value(msgspec.Raw(kind)), None)
     try:
         unique_id = _anything.decode(start[2]) if start[2] else None
     except UNREADABLE:
@@ -324,8 +325,8 @@ def _broken(data: bytes, *, mending: bool = False) -> Frame:
     if mending and type(unique_id) is int:
         unique_id = NumericId(start[2].decode())
     if not isinstance(unique_id, str) or len(unique_id) > MAX_ID_ACCEPTED:
-        return Junk("broken call") if start[1] == b"2" else BrokenAnswer("")
-    if start[1] != b"2":
+        return Junk("broken call") if kind == b"2" else BrokenAnswer("")
+    if kind != b"2":
         return BrokenAnswer(unique_id)
     return BrokenCall(unique_id, ErrorCode.FORMATION_VIOLATION, "the frame is not readable JSON")
 

@@ -152,6 +152,10 @@ def test_a_broken_call_without_a_whole_id_cannot_be_answered(text):
         (" [ 3 ,", ""),
         ('[3,"a",{}] more', "a"),
         ("[3]", ""),
+        ('["3","a",{', "a"),
+        ('["4","\\ud800","C",{}]', ""),
+        (' [ "3" , 5, {', ""),
+        ('["3"', ""),
     ],
 )
 def test_a_broken_answer_tells_its_id_if_that_is_whole(text, unique_id):

@@ -339,6 +339,9 @@ def misshapen(draw):
 
 @settings(patient, max_examples=300)
 @given(misshapen())
+@example(["3", LONE_SURROGATE, {}])
+@example(["2", LONE_SURROGATE, "Heartbeat", {}])
+@example(["5", LONE_SURROGATE, {}])
 def test_a_misshapen_frame_is_survived(frame):
     heard(compact(frame))
 
