@@ -7,7 +7,8 @@
         id_tag: CiString20
 
 The class is a frozen, slotted, keyword-only msgspec struct.  Its metaclass makes the rules of its members
-from the annotations, and from the rules a marshmallow schema and a compiled decoder.
+from the annotations, and from the rules a compiled decoder; a marshmallow schema when one is needed, which
+few messages ever do.
 
 The one rule: marshmallow is the contract; the compiled decoder may only ever say "yes, at once".  A
 constructor checks no values: what goes out is checked where it is written (see `payload`).
@@ -107,7 +108,18 @@ class Contract(marshmallow.Schema):
 
 
 class Declaration(msgspec.StructMeta):
-    """Makes the struct, the rules, the schema and the decoder from one class statement."""
+    """Makes the struct, the rules, the decoder and the schema from one class statement."""
+
+    @property
+    def __contract__(self) -> Contract:
+        """Marshmallow's schema of the message, made when it is first asked for: hundreds of them take a while."""
+        message: Any = self
+        if message.__schema__ is None:
+            members = dict(zip(message.__struct_fields__, message.__members__.values(), strict=True))
+            schema: Any = type(f"{self.__name__}Schema", (Contract,), {**members, "__message__": self})
+            message.__schema__ = schema()
+        contract: Contract = message.__schema__
+        return contract
 
     def __new__(
         mcs,
@@ -118,7 +130,7 @@ class Declaration(msgspec.StructMeta):
         shared: bool = False,
         **options: Any,
     ) -> Any:
-        """Read the annotations, and make schema and decoder from them.
+        """Read the annotations, and make rules and decoder from them.
 
         A class that is `shared` declares members that all messages of a version have, and is a base for them.
         """
@@ -149,8 +161,7 @@ class Declaration(msgspec.StructMeta):
         )
         cls.__shared__ = shared
         cls.__members__ = {wire_names[key]: rule for key, rule in members.items()}
-        cls.__schema__ = type(f"{name}Schema", (Contract,), {**members, "__message__": cls})
-        cls.__contract__ = cls.__schema__()
+        cls.__schema__ = None
         cls.__decoder__ = msgspec.json.Decoder(cls, dec_hook=rules.ask, float_hook=number)
         cls.__timed__ = tuple(key for key, rule in members.items() if _timed(rule))
         cls.__untimed__ = attrgetter("__class__", *(key for key in members if key not in cls.__timed__))
@@ -169,8 +180,7 @@ class Message(msgspec.Struct, metaclass=Declaration, frozen=True):
 
     __members__: ClassVar[Mapping[str, Rule]]  # by wire name, in wire order
     __shared__: ClassVar[bool]  # no message of its own: the base of those of a version
-    __schema__: ClassVar[type[Contract]]
-    __contract__: ClassVar[Contract]
+    __schema__: ClassVar[Contract | None]  # once `__contract__` was asked for
     __decoder__: ClassVar[msgspec.json.Decoder[Any]]
     __untimed__: ClassVar[Any]  # the values of all other members
     __timed__: ClassVar[tuple[str, ...]]  # the members that hold times, or hold objects that hold times

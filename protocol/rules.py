@@ -302,7 +302,7 @@ class Part(Rule, fields.Nested):
     """
 
     def __init__(self, kind: "type[Message]") -> None:
-        super().__init__(kind.__schema__)
+        super().__init__(lambda: kind.__contract__)  # made with the schema of the whole, if ever
         self.kind = kind
         self.fast = kind
 
