@@ -304,11 +304,9 @@ class Tree:
 
     def _server(self, address: tuple[str, int], tls: ServerTls | None) -> WebSocketServer:
         name = "ws" if tls is None else "wss"
-        transport = self.transports[name] = (
-            ReactorTransport(self.running, self.intake)
-            if self.settings.transport == "reactor"
-            else GreenletTransport(self.running, self.intake)
-        )
+        scheduler = self.context.scheduler
+        kind = ReactorTransport if self.settings.transport == "reactor" else GreenletTransport
+        transport = self.transports[name] = kind(self.running, self.intake, scheduler.is_behind)
         server = self.servers[name] = WebSocketServer(
             address,
             gate=self.gatekeeper,
@@ -320,7 +318,7 @@ class Tree:
             share_port=self.share_ports,
             proxies=Proxies(self.settings.proxy) if self.settings.proxy.trusted else None,
             intake=self.intake,
-            work=self.context.scheduler.run_now,
+            work=scheduler.run_now,
         )
         return server
 

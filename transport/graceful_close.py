@@ -1,7 +1,8 @@
 """Graceful close: ends connections that were lost, a few at each turn of the hub.
 
 When a mobile network or a load balancer fails, thousands are lost in the same instant. The end of each costs some tens
-of microseconds; all at once they would block the hub.
+of microseconds here, and more in the actors, whose turns it adds to the run queue: all at once they would block the
+hub, and faster than the actors work them off, the messages of all others would wait behind them.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ from typing import TYPE_CHECKING, Any
 from gevent import get_hub
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .connection import SocketConnection
 
-AT_A_TURN = 64
+AT_A_TURN = 16
 
 
 class GracefulClose:
-    """Closing of many lost connections in turns. It belongs to the hub of the thread that makes it."""
+    """Closing of many lost connections in turns. It belongs to the hub of the thread that makes it.
 
-    def __init__(self, *, at_a_turn: int = AT_A_TURN) -> None:
+    While the actors are `behind` with their work, one connection ends at a turn.
+    """
+
+    def __init__(self, behind: Callable[[], bool] | None = None, *, at_a_turn: int = AT_A_TURN) -> None:
+        self._behind = behind
         self._at_a_turn = at_a_turn
         self._left = at_a_turn
         self._waiting: deque[SocketConnection] = deque()
@@ -43,7 +50,8 @@ class GracefulClose:
 
     def _turn(self) -> None:
         waiting = self._waiting
-        for _ in range(min(len(waiting), self._at_a_turn)):
+        most = 1 if self._behind is not None and self._behind() else self._at_a_turn
+        for _ in range(min(len(waiting), most)):
             waiting.popleft().finish()
         if waiting:
             self._left = 0

@@ -18,6 +18,8 @@ from .graceful_close import GracefulClose
 from .traffic import Traffic
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .connection import SocketConnection
     from .gate import Intake
 
@@ -38,13 +40,19 @@ class ConnectionWait:
 class GreenletTransport:
     """Transport on the hub of the thread that makes it.
 
-    `running` holds the connections, for the shutdown; `intake` is told of their ends.
+    `running` holds the connections, for the shutdown; `intake` is told of their ends. Many that are lost at once end
+    slowly while the actors are `behind`.
     """
 
-    def __init__(self, running: set[SocketConnection] | None = None, intake: Intake | None = None) -> None:
+    def __init__(
+        self,
+        running: set[SocketConnection] | None = None,
+        intake: Intake | None = None,
+        behind: Callable[[], bool] | None = None,
+    ) -> None:
         self._loop = get_hub().loop
         self._running = set() if running is None else running
-        self._departures = GracefulClose()
+        self._departures = GracefulClose(behind)
         self.traffic = Traffic()
         self._intake = intake
 

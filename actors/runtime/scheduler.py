@@ -146,6 +146,10 @@ class Scheduler:
         if self.queue and not self._behind:
             self._pump()
 
+    def is_behind(self) -> bool:
+        """Return whether more waited than a slice could do."""
+        return self._behind
+
     def _pump_later(self) -> None:
         # Not by a callback: dozens of them run before the hub polls its sockets; a timer runs once per poll.
         if self._again is None:

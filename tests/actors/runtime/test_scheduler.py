@@ -240,13 +240,16 @@ def test_the_queue_can_be_run_in_the_middle_of_a_turn_of_the_hub(make):
 
 def test_a_queue_that_is_longer_than_a_slice_waits_for_the_next_turn_of_the_hub(make):
     scheduler, log = make(drain=7, turns=3), []
+    assert not scheduler.is_behind()
 
     def turn():
         scheduler.enqueue(RecordingRunnable(scheduler, "a", 5, log))
         scheduler.run_now()
         log.append("later in the turn")
+        assert scheduler.is_behind()
         scheduler.run_now()
 
     in_the_hub(turn)
     settle(scheduler)
+    assert not scheduler.is_behind()
     assert log == [*[("a", 7)] * 3, "later in the turn", *[("a", 7)] * 2]
