@@ -14,7 +14,7 @@ from gevent import get_hub, spawn
 from gevent.event import Event
 from gevent.hub import Waiter
 
-from .graceful_close import GracefulClose
+from .lots import ENDS_AT_A_TURN, Lots
 from .traffic import Traffic
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class GreenletTransport:
     ) -> None:
         self._loop = get_hub().loop
         self._running = set() if running is None else running
-        self._departures = GracefulClose(behind)
+        self._ends = Lots(ENDS_AT_A_TURN, behind)
         self.traffic = Traffic()
         self._intake = intake
 
@@ -94,7 +94,7 @@ class GreenletTransport:
             place.waiter.switch(data)
             connection.turn.has_read()
         else:
-            self._departures.let_go(connection)
+            self._ends.do(connection.finish)
 
     @staticmethod
     def _wait_for_resume(connection: SocketConnection, place: ConnectionWait) -> None:

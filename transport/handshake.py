@@ -101,7 +101,8 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
 
     def upgrade_websocket(self) -> Any:
         """Refuse with a reason, or let the base class accept."""
-        self.limit.cancel()  # the time of the admission does not count against the client
+        self.limit.cancel()  # the time in the line and that of the admission do not count against the client
+        self.server.handshakes.wait()
         decision = self._decide()
         if isinstance(decision, Refusal):
             self.limit.start()  # the rest of the request is read, so that the client gets the answer

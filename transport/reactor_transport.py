@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gevent import get_hub
 
-from .graceful_close import GracefulClose
+from .lots import ENDS_AT_A_TURN, Lots
 from .traffic import Traffic
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class ReactorTransport:
         self._loop = get_hub().loop
         self._read = self._readable  # one object for all watchers
         self._running = set() if running is None else running
-        self._departures = GracefulClose(behind)
+        self._ends = Lots(ENDS_AT_A_TURN, behind)
         self.traffic = Traffic()
         self._intake = intake
 
@@ -70,7 +70,7 @@ class ReactorTransport:
             if connection.secure:
                 self._drain(connection)
             connection.turn.has_read()
-        elif data is not None and not self._departures.let_go(connection):
+        elif data is not None and not self._ends.do(connection.finish):
             connection.watcher.stop()  # it would report the end again and again
 
     def _drain(self, connection: SocketConnection) -> None:

@@ -16,6 +16,7 @@ from gevent.socket import wait_read
 from .descriptors import accepted
 from .handshake import Handshake
 from .hub_turn import HubTurn
+from .lots import HANDSHAKES_AT_A_TURN, Lots
 from .shared_port import listen
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class WebSocketServer(WSGIServer):
     """Listening socket whose requests become WebSockets. `start` binds and serves, `close` stops accepting.
 
     With `share_port` other processes may listen on the same port. Without an `intake` every socket is taken.
-    `work` is that of `HubTurn`.
+    `work` is that of `HubTurn`, `behind` that of `Lots`.
     """
 
     max_accept = 1  # per turn of the hub, so that a storm of new connections does not starve the others
@@ -82,6 +83,7 @@ class WebSocketServer(WSGIServer):
         proxies: Proxies | None = None,
         intake: Intake | None = None,
         work: Callable[[], None] | None = None,
+        behind: Callable[[], bool] | None = None,
     ) -> None:
         options: dict[str, Any] = {} if tls is None else {"ssl_context": tls.loaded.context}
         super().__init__(
@@ -107,6 +109,7 @@ class WebSocketServer(WSGIServer):
         self.limits: Any = limits
         self.timers = timers
         self.turn = HubTurn(timers, work)
+        self.handshakes = Lots(HANDSHAKES_AT_A_TURN, behind)
         self.logger = logger  # gevent-websocket would make its own
 
     def init_socket(self) -> None:
@@ -173,6 +176,8 @@ class WebSocketServer(WSGIServer):
         try:
             with gevent.Timeout(self.limits.handshake_timeout_s):
                 self._wait_for_first_byte(client_socket)
+            self.handshakes.wait()  # the time in the line does not count against the client
+            with gevent.Timeout(self.limits.handshake_timeout_s):
                 if not self._has_introduction(client) or self._introduced(client_socket, client):
                     wrapped = tls.loaded.context.wrap_socket(client_socket, server_side=True)
         except (OSError, ValueError) as error:
