@@ -319,7 +319,6 @@ class Tree:
             proxies=Proxies(self.settings.proxy) if self.settings.proxy.trusted else None,
             intake=self.intake,
             work=scheduler.run_now,
-            behind=scheduler.is_behind,
         )
         return server
 

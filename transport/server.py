@@ -64,7 +64,7 @@ class WebSocketServer(WSGIServer):
     """Listening socket whose requests become WebSockets. `start` binds and serves, `close` stops accepting.
 
     With `share_port` other processes may listen on the same port. Without an `intake` every socket is taken.
-    `work` is that of `HubTurn`, `behind` that of `Lots`.
+    `work` is that of `HubTurn`.
     """
 
     max_accept = 1  # per turn of the hub, so that a storm of new connections does not starve the others
@@ -83,7 +83,6 @@ class WebSocketServer(WSGIServer):
         proxies: Proxies | None = None,
         intake: Intake | None = None,
         work: Callable[[], None] | None = None,
-        behind: Callable[[], bool] | None = None,
     ) -> None:
         options: dict[str, Any] = {} if tls is None else {"ssl_context": tls.loaded.context}
         super().__init__(
@@ -109,7 +108,7 @@ class WebSocketServer(WSGIServer):
         self.limits: Any = limits
         self.timers = timers
         self.turn = HubTurn(timers, work)
-        self.handshakes = Lots(HANDSHAKES_AT_A_TURN, behind)
+        self.handshakes = Lots(HANDSHAKES_AT_A_TURN)
         self.logger = logger  # gevent-websocket would make its own
 
     def init_socket(self) -> None:
