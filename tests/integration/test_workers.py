@@ -288,7 +288,8 @@ def test_a_killed_parent_takes_its_workers_along_and_the_next_has_port_and_data(
 
 
 def test_one_that_ends_again_and_again_ends_all_with_status_one(start_server: StartServer) -> None:
-    server = start_server(*TWO, config="[supervision]\nperiod_s = 600\n")  # in which five start on any machine
+    # So many seconds that five start within them on any machine.
+    server = start_server(*TWO, config="[supervision]\nperiod_s = 600\n")
     killed: set[int] = set()
 
     def kill_the_next() -> bool:
