@@ -17,6 +17,16 @@ def pieces(done, count):
     return [lambda place=place: done.append(place) for place in range(count)]
 
 
+def waiting(lots, done, count):
+    """Start greenlets that wait for their turn and then note their place."""
+
+    def passes(place):
+        lots.wait()
+        done.append(place)
+
+    return [gevent.spawn(passes, place) for place in range(count)]
+
+
 def seen_at_turns(done, most):
     """Return how many were done at each turn of the hub, until so many are."""
     looked = []
@@ -80,12 +90,7 @@ def test_a_piece_that_raises_is_told_and_the_others_are_done(done, capfd):
 
 def test_greenlets_go_on_a_few_at_a_turn_in_the_order_in_which_they_came(done):
     lots = Lots(2)
-
-    def passes(place):
-        lots.wait()
-        done.append(place)
-
-    greenlets = [gevent.spawn(passes, place) for place in range(7)]
+    greenlets = waiting(lots, done, 7)
     assert {4, 6} <= {*seen_at_turns(done, 7)} <= {0, 2, 4, 6, 7}
     gevent.joinall(greenlets)
     assert done == [*range(7)]
@@ -93,12 +98,7 @@ def test_greenlets_go_on_a_few_at_a_turn_in_the_order_in_which_they_came(done):
 
 def test_a_greenlet_that_ends_while_it_waits_holds_nobody_up(done):
     lots = Lots(1)
-
-    def passes(place):
-        lots.wait()
-        done.append(place)
-
-    greenlets = [gevent.spawn(passes, place) for place in range(5)]
+    greenlets = waiting(lots, done, 5)
     gevent.sleep(0)
     greenlets[1].kill(block=False)
     gevent.joinall(greenlets)
