@@ -169,7 +169,7 @@ class SessionActor(Actor):
     def _closed(self, message: ConnectionClosed) -> None:
         cell = self._cell
         if message.connection is not cell.connection:
-            return  # the end of an old connection changes nothing
+            return  # of one that was taken over before it could be used, after its end
         if cell.newest is message.connection:
             cell.newest = None
         self._lose_connection(f"the connection was closed ({message.code})", final=True)

@@ -229,12 +229,17 @@ class ChargePointCell(Cell):
         return old
 
     def closed(self, connection: Connection, code: int, reason: str) -> None:
-        """Note that a connection has ended, in the inbox behind the messages that came over it."""
-        if not self.ended:
-            if connection is self.newest:  # the takeover was recorded already
-                self.event("closed", f"{code} {reason}".rstrip())
-            if connection.half_open:
-                self.context.observer.count("half_open", self.charge_point.id)
+        """Note that a connection has ended, in the inbox behind the messages that came over it.
+
+        The end of one that was taken over changes nothing, and is not told: if the connection that took over was taken
+        over too before its turn came, the charge point would go offline between the two.
+        """
+        if self.ended:
+            return
+        if connection.half_open:
+            self.context.observer.count("half_open", self.charge_point.id)
+        if connection is self.newest:
+            self.event("closed", f"{code} {reason}".rstrip())
             self.tell(ConnectionClosed(connection, code, reason))
 
     def resume_reading(self) -> None:

@@ -86,6 +86,23 @@ def test_a_lost_connection_and_a_new_one_at_once_leave_it_online(sessions_harnes
     assert connections[1].call("Heartbeat")[2] == TIME_ANSWER
 
 
+@pytest.mark.parametrize("later", range(1, 4))
+def test_it_is_not_offline_between_connections_that_take_over_one_another_at_once(
+    sessions_harness, charge_point, later
+):
+    cell, old = sessions_harness.cell(), charge_point
+    for _ in range(later):
+        new = MemoryConnection(settle=settle)
+        new.receiver = sessions_harness.sessions.attach("CP1", "", new)
+        assert old.closed_with == (1008, "a newer connection took over")
+        cell.closed(old, *old.closed_with)
+        old = new
+    settle()
+    assert cell.connection is old
+    assert cell.charge_point.disconnected_at is None
+    assert sessions_harness.count("takeover") == 1
+
+
 def test_of_two_connections_at_once_only_the_newer_one_is_used(sessions_harness):
     sessions_harness.sessions.create_offline("CP1")
     ticket = sessions_harness.call(when_offline="queue")
