@@ -9,12 +9,14 @@ import gevent
 import pytest
 from hypothesis import settings
 
+from .hub import notice_schedulers
 from .leftovers import Snapshot
 from .postgres_process import NoPostgres, PostgresProcess
 
 # The same examples every time, without a database: what fails here fails everywhere, however slow the machine is.
 settings.register_profile("chargehand", derandomize=True, deadline=None, database=None)
 settings.load_profile("chargehand")
+notice_schedulers()
 
 HERE = Path(__file__).parent
 PURE = {"protocol", "config", "test_floors.py", "test_language.py", "test_versions.py"}

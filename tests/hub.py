@@ -1,6 +1,8 @@
 """Functions that let the hub run in tests, without ever sleeping for a fixed time."""
 
+import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -13,16 +15,30 @@ LOOK_EVERY = 5
 TIMEOUT_S = 60.0
 PAUSE_S = 0.0005
 
+_schedulers: weakref.WeakSet[Scheduler] = weakref.WeakSet()
 
-def settle(scheduler: Scheduler | None = None) -> None:
-    """Let everything run that is ready; with a scheduler, until its queue stays empty.
 
-    A scheduler that has used up its time slice goes on by a timer of the hub. Callbacks alone run before timers do,
-    so some passes let the hub handle its timers too: on a busy machine a slice may be over after a few turns.
+def notice_schedulers() -> None:
+    """Have `settle` know the schedulers that are made from now on in the main thread."""
+    init = Scheduler.__init__
+
+    def noticed(scheduler: Scheduler, **options: Any) -> None:
+        init(scheduler, **options)
+        if threading.current_thread() is threading.main_thread():
+            _schedulers.add(scheduler)
+
+    Scheduler.__init__ = noticed  # type: ignore[method-assign]
+
+
+def settle() -> None:
+    """Let everything run that is ready, until the queues of all schedulers stay empty.
+
+    A scheduler that has used up its time slice goes on by a timer of the hub, and on a busy machine a slice may be over
+    after a single turn. Callbacks alone run before timers do, so some passes let the hub handle its timers too.
     """
     quiet = 0
     while quiet < PASSES:
-        busy = scheduler is not None and scheduler.busy
+        busy = any(scheduler.busy for scheduler in _schedulers)
         if busy or quiet % LOOK_EVERY == 0:
             look_at_timers()
         else:

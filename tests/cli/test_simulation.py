@@ -188,10 +188,11 @@ def test_one_that_stays_answers_commands_until_a_signal_comes(serve, being, line
     system = serve()
     visit = being(system, keep=True)
     until(lambda: transactions(system) and not transactions(system)[0].open, "it has charged")
+    until(lambda: system.charge_point("CP1").connectors[1].status == "Available", "the vehicle has left")
     assert system.send("CP1", v16.ClearCache()).result(DEADLINE_S).status == "Accepted"
     start = v16.RemoteStartTransaction(id_tag="T2", connector_id=1)
     assert system.send("CP1", start, until_effect=True).wait(DEADLINE_S)
-    assert transactions(system)[0].open
+    until(lambda: transactions(system)[0].open, "the store has its start")
 
     os.kill(os.getpid(), number)
     visit.get(timeout=DEADLINE_S)

@@ -55,7 +55,7 @@ class SessionsHarness:
         self.supervisor.start()
 
     def settle(self):
-        settle(self.stage.context.scheduler)
+        settle()
 
     def connect(self, id_="CP1"):
         connection = MemoryConnection(settle=self.settle)

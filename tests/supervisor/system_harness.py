@@ -37,7 +37,7 @@ class SystemHarness:
         self.settle()
 
     def settle(self):
-        settle(self.system._parts.scheduler)
+        settle()
 
     def connect(self, id_="CP1"):
         """Connect a charge point; return its end of the connection."""

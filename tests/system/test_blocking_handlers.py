@@ -217,7 +217,7 @@ def test_a_plugin_whose_threads_are_all_stuck_is_quarantined_and_comes_back() ->
         stuck = [gevent.spawn(authorize, one, "stick") for one in (first, second, third)]
         gevent.joinall(stuck, timeout=60)
         assert all(isinstance(one.exception, CallFailed) for one in stuck)
-        assert [row["plugin"] for row in system.quarantined()] == ["Noted"]
+        until(lambda: [row["plugin"] for row in system.quarantined()] == ["Noted"], "its supervisor knows")
         with pytest.raises(CallFailed):
             authorize(third)
         third.send(v16.StatusNotification(connector_id=1, error_code="NoError", status="Available"))

@@ -32,6 +32,7 @@ def fleet(system):
     made = [connect(system, name, reconnect=False) for name in NAMES]
     for charge_point in made:
         charge_point.connect()
+    until(lambda: sum(one.online for one in system.charge_points()) == len(NAMES), "all are there")
     yield made
     for charge_point in made:
         charge_point.close()

@@ -179,6 +179,7 @@ def test_versions_go_on_from_what_the_charge_point_said(system, charge_point, ta
         )
     )
     system.send("CP1", v16.GetLocalListVersion()).result()
+    until(lambda: system.store.collections.local_lists.get("CP1"), "the version is known")
     assert system.push_local_list("CP1").version == 58
     assert held(charge_point) == {"T1": "Accepted"}
 
@@ -189,6 +190,7 @@ def test_a_list_that_others_sent_is_known(system, charge_point, tags, sent):
     system.send(
         "CP1", v16.SendLocalList(list_version=9, update_type="Full", local_authorization_list=(entry,))
     ).result()
+    until(lambda: system.store.collections.local_lists.get("CP1"), "the list is known")
     assert system.push_local_list("CP1").kind == ""
 
 

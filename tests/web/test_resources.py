@@ -58,7 +58,8 @@ def test_a_charge_point_is_shown_with_all_that_it_said(client, charge_point, wai
     cp.send(2, "2", "StatusNotification", STATUS | {"connectorId": 2})
     cp.send(2, "3", "StatusNotification", STATUS)
     ask = lambda: client.simulate_get("/api/v1/charge-points/CP1").json  # noqa: E731
-    facts = wait_until(lambda: len(ask()["connectors"]) == 2 and ask(), "it has told all")
+    told_all = lambda facts: facts["registration"] and len(facts["connectors"]) == 2 and facts  # noqa: E731
+    facts = wait_until(lambda: told_all(ask()), "it has told all")
     assert facts["id"] == "CP1"
     assert facts["name"] == ""
     assert facts["version"] == "1.6"
@@ -222,9 +223,10 @@ def test_a_session_that_crashed_stands_in_the_tree_and_its_report_is_there(
     facts = lambda: client.simulate_get("/api/v1/charge-points/CP1").json  # noqa: E731
     wait_until(lambda: facts()["connectors"], "the next session has taken what came after")
 
-    sessions = client.simulate_get("/api/v1/supervision").json["children"][1]
-    assert (sessions["sessions"], sessions["connected"]) == (1, 1)
-    assert sessions["crashed"] == [
+    sessions = lambda: client.simulate_get("/api/v1/supervision").json["children"][1]  # noqa: E731
+    wait_until(lambda: not sessions()["crashed"][0]["inbox"], "it has nothing more to do")
+    assert (sessions()["sessions"], sessions()["connected"]) == (1, 1)
+    assert sessions()["crashed"] == [
         {"id": "CP1", "state": "running", "restarts": 1, "inbox": 0, "last_crash": "RuntimeError('planted')"}
     ]
 

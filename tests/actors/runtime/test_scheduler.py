@@ -234,7 +234,7 @@ def test_the_queue_can_be_run_in_the_middle_of_a_turn_of_the_hub(make):
         scheduler.run_now()
 
     in_the_hub(turn)
-    settle(scheduler)
+    settle()
     assert log == [("a", 7), ("a", 7), "later in the turn"]
 
 
@@ -250,6 +250,6 @@ def test_a_queue_that_is_longer_than_a_slice_waits_for_the_next_turn_of_the_hub(
         scheduler.run_now()
 
     in_the_hub(turn)
-    settle(scheduler)
+    settle()
     assert not scheduler.is_behind()
     assert log == [*[("a", 7)] * 3, "later in the turn", *[("a", 7)] * 2]
