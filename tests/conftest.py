@@ -16,7 +16,6 @@ from .postgres_process import NoPostgres, PostgresProcess
 # The same examples every time, without a database: what fails here fails everywhere, however slow the machine is.
 settings.register_profile("chargehand", derandomize=True, deadline=None, database=None)
 settings.load_profile("chargehand")
-notice_schedulers()
 
 HERE = Path(__file__).parent
 PURE = {"protocol", "config", "test_floors.py", "test_language.py", "test_versions.py"}
@@ -33,6 +32,16 @@ SLOW_FILES = {
 SLOW_FIXTURES = {"postgres_process", "shared_redis", "own_redis", "serve_process"}
 """Fixtures that start a process."""
 NO_PARAMETERS = SimpleNamespace(params={})
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take `--turns 1`, which finds tests that pass only on a fast machine."""
+    parser.addoption("--turns", type=int, help="turns of actors after which the hub polls sockets and timers")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the tests' schedulers known before the first is made."""
+    notice_schedulers(config.getoption("turns"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,11 +18,17 @@ PAUSE_S = 0.0005
 _schedulers: weakref.WeakSet[Scheduler] = weakref.WeakSet()
 
 
-def notice_schedulers() -> None:
-    """Have `settle` know the schedulers that are made from now on in the main thread."""
+def notice_schedulers(turns: int | None = None) -> None:
+    """Have `settle` know the schedulers that are made from now on in the main thread.
+
+    With `turns` they let the hub poll its sockets and timers after so few turns, as on a machine that is very busy,
+    except where a test chooses the length of a slice itself.
+    """
     init = Scheduler.__init__
 
     def noticed(scheduler: Scheduler, **options: Any) -> None:
+        if turns is not None and not options.keys() & {"turns", "slice_s"}:
+            options["turns"] = turns
         init(scheduler, **options)
         if threading.current_thread() is threading.main_thread():
             _schedulers.add(scheduler)

@@ -225,7 +225,7 @@ def in_the_hub(function):
 
 
 def test_the_queue_can_be_run_in_the_middle_of_a_turn_of_the_hub(make):
-    scheduler, log = make(drain=7), []
+    scheduler, log = make(drain=7, turns=3), []
 
     def turn():
         scheduler.enqueue(RecordingRunnable(scheduler, "a", 2, log))

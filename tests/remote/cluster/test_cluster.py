@@ -201,7 +201,7 @@ def test_a_verb_from_afar_is_the_message_of_its_station_with_its_own_names(a, b,
         ticket = a.start_charging("CP1", "T1", evse=1, until_effect=True)
         assert ticket.wait(60)
         assert (ticket.action, ticket.version, ticket.effect) == ("RequestStartTransaction", "2.0.1", "done")
-        (known,) = b.store.open_transactions("CP1")
+        (known,) = until(lambda: b.store.open_transactions("CP1"), "the store has its start")
         monkeypatch.setattr(
             commands, "named", lambda verb, _: verb
         )  # this node does not know that it is open
