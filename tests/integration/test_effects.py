@@ -66,9 +66,8 @@ GET_LOG = v16.GetLog(
 def test_a_remote_start_is_done_with_its_start_transaction(system, charge_point, ask):
     ticket = ask(v16.RemoteStartTransaction(id_tag="T1", connector_id=2))
     assert ticket.effect == "done"
-    (transaction,) = system.store.transactions(
-        TransactionFilter(charge_point_id=charge_point.identity, open_only=True)
-    )
+    open_here = TransactionFilter(charge_point_id=charge_point.identity, open_only=True)
+    (transaction,) = until(lambda: system.store.transactions(open_here), "the store has its start")
     assert (transaction.connector_id, transaction.id_tag) == (2, "T1")
 
 
