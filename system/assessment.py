@@ -98,9 +98,18 @@ class Assessment:
 
     def assessed(self, transaction: Transaction) -> Transaction:
         """Return a transaction with its energy and findings; those of a closed one are stored."""
+        return self.assessed_all((transaction,))[0]
+
+    def assessed_all(self, transactions: Sequence[Transaction]) -> list[Transaction]:
+        """Return some transactions, each once, with their energy and findings; those of closed ones are stored."""
         # One that was assessed before this was derived with it; readings that are deleted tell nothing more.
-        done = transaction.assessed and (transaction.idle_derived or transaction.readings_deleted)
-        return transaction if done else self.known(transaction)[0]
+        lacking = [
+            one
+            for one in transactions
+            if not one.readings_deleted and not (one.assessed and one.idle_derived)
+        ]
+        known = {one.id: one for one, _ in self._assess(lacking)}
+        return [known.get(one.id, one) for one in transactions]
 
     def priced(self, transaction: Transaction) -> Transaction:
         """Return a closed transaction with its cost, if it has none yet and a plugin prices transactions."""
