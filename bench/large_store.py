@@ -191,13 +191,15 @@ class SqliteTables:
     def plan(self, store: Any, query: str, values: tuple[Any, ...]) -> str:
         """Return the plan of a query."""
         rows = store._ask(f"EXPLAIN QUERY PLAN {query}", *values)
-        return "\n".join(row[3] for row in rows)
+        of_each_row = {row[0] for row in rows if "CORRELATED" in row[3]}
+        return "\n".join(row[3] + (" of each row" if row[1] in of_each_row else "") for row in rows)
 
     @staticmethod
     def scans(plan: str) -> list[str]:
         """Name the large tables that a plan reads from end to end."""
         lines = plan.splitlines()
-        return [name for line in lines for name in LARGE if re.search(rf"SCAN {name}\b(?! USING)", line)]
+        whole = r"SCAN {}\b(?! USING)|SCAN {}\b.* of each row$"
+        return [name for line in lines for name in LARGE if re.search(whole.replace("{}", name), line)]
 
 
 class PostgresTables:
@@ -344,6 +346,10 @@ QUESTIONS = (
     Question("events of a kind", lambda store, *_: store.events(kind="firmware")),
     Question("the log of events", lambda store, *_: store.event_log.origins()),
     Question("the next old records", lambda store, *_: store.retention.aged("readings", "2025", (0,), 200)),
+    Question(
+        "the next old transactions",
+        lambda store, *_: store.retention.aged("transactions", "2025-01-02", ("", 0), 200),
+    ),
     Question("how many records are old", lambda store, *_: store.retention.due("readings", "2025-01-02")),
 )
 

@@ -63,9 +63,12 @@ _FREE_READING = (
     f"OR EXISTS (SELECT 1 FROM transactions AS one WHERE one.id = {NAMED} {PROBE})) AND {_told('readings.place')}"
 )
 """Condition under which a reading may go: its transaction has ended long ago, or there is none and none is to come."""
+_ID = "+transactions.id"
+"""Number of a transaction beside that of a reading, whose column has no type: without the sign SQLite would convert
+the latter, and could not look it up in an index."""
 _FREE_TRANSACTION = (
     "stop_received_at IS NOT NULL AND stop_received_at < ? "  # noqa: S608 - constants
-    f"AND NOT EXISTS (SELECT 1 FROM readings WHERE readings.transaction_id = transactions.id {PROBE}) "
+    f"AND NOT EXISTS (SELECT 1 FROM readings WHERE readings.transaction_id = {_ID} {PROBE}) "
     f"AND NOT {_WAITING.format('transactions', 'id')} AND NOT {_LETTER.format('transactions', 'id')} "
     f"AND {_told('start_place')} AND {_told('end_place')}"
 )
@@ -93,7 +96,7 @@ MAY_GO: dict[Kind, str] = {
     f"WHERE one.id = {NAMED} AND (one.stop_received_at IS NULL OR one.readings_deleted = 0) {PROBE})",
     Kind.DROP_EVENT: "true",
     Kind.DROP_TRANSACTION: "transactions.stop_received_at IS NOT NULL AND transactions.assessed = 1 "  # noqa: S608 - constants
-    f"AND NOT EXISTS (SELECT 1 FROM readings WHERE readings.transaction_id = transactions.id {PROBE})",
+    f"AND NOT EXISTS (SELECT 1 FROM readings WHERE readings.transaction_id = {_ID} {PROBE})",
 }
 """Conditions that a row has to fulfil when it is deleted."""
 FREEZES = "stop_received_at IS NOT NULL AND assessed = 1"
