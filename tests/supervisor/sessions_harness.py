@@ -54,13 +54,10 @@ class SessionsHarness:
         self.supervisor = Cell(context.scheduler, "sessions", make, lambda _, exit_: self.exits.append(exit_))
         self.supervisor.start()
 
-    def settle(self):
-        settle()
-
     def connect(self, id_="CP1"):
-        connection = MemoryConnection(settle=self.settle)
+        connection = MemoryConnection(settle=settle)
         connection.receiver = self.sessions.attach(id_, "", connection)
-        self.settle()
+        settle()
         return connection
 
     def cell(self, id_="CP1"):
@@ -77,12 +74,12 @@ class SessionsHarness:
             **{"timeout_s": 60.0, "created_at": clock.time(), **options},
         )
         self.cell(id_).tell(SendCommand(ticket))
-        self.settle()
+        settle()
         return ticket
 
     def advance(self, seconds):
-        self.clock.advance(seconds, self.settle)
-        self.settle()
+        self.clock.advance(seconds, settle)
+        settle()
 
     def count(self, name):
         return self.stage.counts[name]

@@ -34,24 +34,21 @@ class SystemHarness:
 
     def __exit__(self, *_):
         self.system.stop()
-        self.settle()
-
-    def settle(self):
         settle()
 
     def connect(self, id_="CP1"):
         """Connect a charge point; return its end of the connection."""
-        connection = MemoryConnection(settle=self.settle)
+        connection = MemoryConnection(settle=settle)
         connection.receiver = self.system._parts.sessions.attach(id_, "", connection)
-        self.settle()
+        settle()
         return connection
 
     def cell(self, id_="CP1"):
         return self.system._parts.directory.find(id_)
 
     def advance(self, seconds):
-        self.clock.advance(seconds, self.settle)
-        self.settle()
+        self.clock.advance(seconds, settle)
+        settle()
 
     def count(self, name):
         return self.system.counters.counts.get(name, 0)
@@ -68,5 +65,5 @@ class SystemHarness:
     def live(self, coroutine):
         """Run a blocking function while the hub goes on, and return its value."""
         greenlet = gevent.spawn(coroutine)
-        self.settle()
+        settle()
         return greenlet.get(timeout=60)

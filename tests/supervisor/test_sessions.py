@@ -488,7 +488,7 @@ def test_a_status_is_stored_for_the_next_process_when_more_than_its_time_is_new(
 def test_of_strangers_that_have_gone_without_a_boot_a_few_are_kept(sessions_harness):
     for number in range(10):
         sessions_harness.connect(f"X{number}").hang_up()
-        sessions_harness.settle()
+        settle()
     assert [cell.charge_point.id for cell in sessions_harness.directory] == ["X6", "X7", "X8", "X9"]
     assert sessions_harness.count("unbooted_forgotten") == 6
 
@@ -498,5 +498,5 @@ def test_strangers_push_nobody_out_who_has_booted(sessions_harness):
     sessions_harness.connect("CP1").hang_up()
     for number in range(10):
         sessions_harness.connect(f"X{number}").hang_up()
-        sessions_harness.settle()
+        settle()
     assert sessions_harness.cell("CP1") is not None
