@@ -21,6 +21,7 @@ from ..remote.cluster.client import Client
 from ..remote.plugins.plugin_host import PluginHost, PluginHostFailed
 from ..remote.redis.address import Address, AddressError
 from ..supervisor.rules import Policy
+from ..supervisor.watchdog import Watchdog
 from ..system.plugin_packages import PluginNotFound, load_plugin
 from .configuration import find_plugins_here, read_settings, unusable
 from .failures import FAILED, CommandFailed, CommandMisused
@@ -85,7 +86,7 @@ def work(config: str | None, plugin: str, *, redis: str | None, group: str, conc
             f"cannot start: {plugin}: {type(error).__name__}: {error}",
             "correct the plugin; the traceback is in the log",
         ) from error
-    return _run(host, client, spec.name)
+    return _run(host, client, spec.name, Watchdog.of(supervision, host.observer))
 
 
 def _limits(settings: Settings) -> CommandDefaults:
@@ -93,7 +94,7 @@ def _limits(settings: Settings) -> CommandDefaults:
     return CommandDefaults(sessions.command_timeout_s, sessions.command_expires_s, sessions.effect_timeout_s)
 
 
-def _run(host: PluginHost, client: Client, name: str) -> int:
+def _run(host: PluginHost, client: Client, name: str, watchdog: Watchdog | None) -> int:
     hub: Any = gevent.get_hub()
     manager = ServiceManager()
 
@@ -116,6 +117,8 @@ def _run(host: PluginHost, client: Client, name: str) -> int:
             "see whether Redis answers at that URL; the traceback is in the log",
         ) from error
     tune_collector()
+    if watchdog is not None:
+        watchdog.start()
     click.echo(f"plugin host {host.name}, group {host.group}")
     click.echo("ready")
     manager.ready()
@@ -126,6 +129,8 @@ def _run(host: PluginHost, client: Client, name: str) -> int:
         return FAILED
     finally:
         manager.stopping()
+        if watchdog is not None:
+            watchdog.stop()
         host.stop()
         client.stop()
         manager.close()

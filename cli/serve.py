@@ -5,12 +5,26 @@ One rule: nothing is imported here that makes a socket or a lock; it is imported
 
 from __future__ import annotations
 
+import faulthandler
 import sys
 from typing import Any
 
 import click
 
 from .options import CONFIG, DATA
+
+STANDARD_ERROR = 2
+
+
+def prepare() -> None:
+    """Patch, and leave the stacks of what runs on standard error when a fault ends the process.
+
+    Such is SIGABRT, by which a watchdog ends a process whose hub is blocked: systemd's, or that of the parent.
+    """
+    from gevent import monkey  # noqa: PLC0415 - only here
+
+    monkey.patch_all()
+    faulthandler.enable(STANDARD_ERROR)
 
 
 @click.command()
@@ -60,9 +74,7 @@ def serve(
 
     Every setting has a default; an option here wins over the environment, and that over the file.
     """
-    from gevent import monkey  # noqa: PLC0415 - only here
-
-    monkey.patch_all()
+    prepare()
 
     from .program import serve as run  # noqa: PLC0415 - after the patch
 
@@ -79,9 +91,7 @@ def serve(
 @click.command(hidden=True)
 def serve_worker() -> None:
     """Run one worker process of `serve --workers`, which starts it."""
-    from gevent import monkey  # noqa: PLC0415 - only here
-
-    monkey.patch_all()
+    prepare()
 
     from .serve_worker import serve as run  # noqa: PLC0415 - after the patch
 
@@ -106,9 +116,7 @@ def plugin_host(
     The class is the one that `serve --plugin` takes; arguments, name and concurrency come from the settings if
     `plugins` has it there.
     """
-    from gevent import monkey  # noqa: PLC0415 - only here
-
-    monkey.patch_all()
+    prepare()
 
     from .plugin_host import work  # noqa: PLC0415 - after the patch
 

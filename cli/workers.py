@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 COMMAND = (sys.executable, "-m", "chargehand", "serve-worker")
+ABORT_S = 2.0
+"""Seconds that a worker process whose hub is blocked has to leave its stacks and end."""
 
 
 class WorkerProcess:
@@ -93,6 +95,11 @@ class WorkerProcess:
         with contextlib.suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)
 
+    def abort(self) -> None:
+        """End it; it leaves its stacks on standard error, if it can."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGABRT)
+
     def kill(self) -> None:
         """End it without a word."""
         with contextlib.suppress(ProcessLookupError):
@@ -127,6 +134,9 @@ class Process(Protocol):
 
     def stop(self) -> None:
         """Have it stop in order."""
+
+    def abort(self) -> None:
+        """End it, with its stacks on standard error; one that is suspended goes on."""
 
     def kill(self) -> None:
         """End it."""
@@ -266,6 +276,8 @@ class Workers:
                 place.number,
                 self._hang_s,
             )
+            process.abort()
+            gevent.sleep(ABORT_S)  # this greenlet ends with the process
             process.kill()
 
     def _changed(self, place: WorkerSlot, state: str) -> None:

@@ -7,11 +7,12 @@ touches no lock and no logger that greenlets use: it writes to a file descriptor
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import time
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from gevent import get_hub
 
@@ -22,6 +23,11 @@ from ..actors.runtime.threads import Block, inlet_of, native_lock, native_thread
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
+
+    from ..actors.session.context import Observer
+    from ..config.settings import SupervisionSettings
+
+logger = logging.getLogger(__name__)
 
 STDERR = 2
 
@@ -61,6 +67,26 @@ class Watchdog:
         self._stop: Any = None
         self._ended: Any = None
         self._report: tuple[str, str] | None = None
+
+    @classmethod
+    def of(cls, settings: SupervisionSettings, observer: Observer) -> Self | None:
+        """Make the watchdog of the settings, which logs and counts each block (`hub_blocked`); None if it is off."""
+        if settings.watchdog_s <= 0:
+            return None
+
+        def blocked(seconds: float, handler: str, stack: str) -> None:
+            observer.count("hub_blocked", "")
+            logger.error(
+                "the hub was blocked for %.1f s by %s: mark it as blocking=True, or keep it from blocking "
+                "(supervision.watchdog_s)\n%s",
+                seconds,
+                handler or "what no handler is",
+                stack,
+            )
+
+        # What is on standard error is the host's affair; the program has asked for it.
+        descriptor = STDERR if settings.watchdog_stderr else None
+        return cls(settings.watchdog_s, blocked, hang_s=settings.hang_s, descriptor=descriptor)
 
     def start(self) -> None:
         """Start watching."""

@@ -34,7 +34,7 @@ from ..protocol.events import SiteMetered
 from ..protocol.versions import VERSIONS
 from ..supervisor.rules import Strategy
 from ..supervisor.supervisor import Supervisor
-from ..supervisor.watchdog import STDERR, Watchdog
+from ..supervisor.watchdog import Watchdog
 from .assessment import Assessment
 from .commands import Commands
 from .counters import Counters
@@ -197,12 +197,8 @@ class CentralSystem(PluginSystem):
         self._parts.vitals.start()
         self._parts.upkeep.start()
         self._parts.store_sizes.start()
-        watchdog_s = self.settings.supervision.watchdog_s
-        if watchdog_s > 0:
-            # What is on standard error is the host's affair; the program has asked for it.
-            descriptor = STDERR if self.settings.supervision.watchdog_stderr else None
-            hang_s = self.settings.supervision.hang_s
-            self._watchdog = Watchdog(watchdog_s, self._was_blocked, hang_s=hang_s, descriptor=descriptor)
+        self._watchdog = Watchdog.of(self.settings.supervision, self.counters)
+        if self._watchdog is not None:
             self._watchdog.start()
 
     def _start_root(self) -> Cell:
@@ -228,16 +224,6 @@ class CentralSystem(PluginSystem):
     def log_limit(self) -> LogLimit:
         """Limit of log lines that others can cause, for endpoints of the host's own."""
         return self._parts.context.log_limit
-
-    def _was_blocked(self, seconds: float, handler: str, stack: str) -> None:
-        self.counters.count("hub_blocked", "")
-        logger.error(
-            "the hub was blocked for %.1f s by %s: mark it as blocking=True, or keep it from blocking "
-            "(supervision.watchdog_s)\n%s",
-            seconds,
-            handler or "what no handler is",
-            stack,
-        )
 
     @from_any_thread
     def stop(self) -> None:

@@ -24,6 +24,7 @@ class StubProcess:
         self.told = []
         self.asked_to_stop = False
         self.stops = True
+        self.aborts = True
 
     def wait(self):
         return self.status.get()
@@ -35,6 +36,10 @@ class StubProcess:
         self.asked_to_stop = True
         if self.stops:
             self.end(0)
+
+    def abort(self):
+        if self.aborts:
+            self.end(-6)
 
     def kill(self):
         self.end(-9)
@@ -221,15 +226,25 @@ def test_a_stop_before_the_others_are_there_starts_no_more(harness):
     assert len(one.started) == 1
 
 
-def test_one_whose_hub_does_not_run_is_killed_and_started_again(harness, caplog):
+def test_one_whose_hub_does_not_run_leaves_its_stacks_and_is_started_again(harness, caplog):
     one = harness(1)
     one.workers._hang_s = 0.02
     one.serve(1)
     again = one.wait_for(2)
-    assert one.started[0].status.get() == -9
+    assert one.started[0].status.get() == -6
     assert "worker 1 is killed, for its hub has not run for 0.02 s (WATCHDOG_USEC)" in caplog.text
     again.end(0)  # before it serves: nobody waits for its hub
     one.wait_for(3)
+
+
+def test_one_that_does_not_even_leave_its_stacks_is_killed(harness, monkeypatch):
+    monkeypatch.setattr("chargehand.cli.workers.ABORT_S", 0.0)
+    one = harness(1)
+    one.workers._hang_s = 0.02
+    one.wait_for(1).aborts = False
+    one.serve(1)
+    one.wait_for(2)
+    assert one.started[0].status.get() == -9
 
 
 def test_one_whose_hub_runs_is_not_killed(harness):

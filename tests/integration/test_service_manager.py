@@ -1,6 +1,7 @@
 """A real server under a service manager: the test has its socket, and watches when it is told that the hub runs."""
 
 import base64
+import contextlib
 import os
 import signal
 import socket
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from ..remote.redis_process import REDIS, RedisProcess
 from .conftest import StartServer
 from .process import kill, until
 from .rawsocket import SUBPROTOCOL, RawSocket
 from .server import Reply, Server
+from .test_remote_plugins import WorkerProcess
 
 BLOCKER = """
 from pathlib import Path
@@ -94,6 +97,60 @@ def test_a_hub_that_is_blocked_sends_no_sign_of_life(
     inbox.wait_for("WATCHDOG=1")
     server.stop()
     inbox.wait_for("STOPPING=1")
+
+
+def test_a_blocked_hub_that_is_aborted_shows_where(
+    start_server: StartServer, inbox: Inbox, tmp_path: Path
+) -> None:
+    (tmp_path / "blocker.py").write_text(BLOCKER.format(folder=str(tmp_path)))
+    server = start_server("--plugin", "blocker:Blocker", python_path=tmp_path)
+    inbox.wait_for("READY=1")
+    (tmp_path / "block").touch()
+    until((tmp_path / "blocked").exists, "the hub is not blocked")
+    assert server.signal_and_wait(signal.SIGABRT) == -signal.SIGABRT  # as systemd's watchdog does
+    assert "Fatal Python error: Aborted" in server.output
+    assert "in wait" in server.output
+
+
+def test_a_blocked_worker_process_is_ended_shows_where_and_serves_again(
+    start_server: StartServer, inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "1000000")
+    (tmp_path / "blocker.py").write_text(BLOCKER.format(folder=str(tmp_path)))
+    options = ("--workers", "2", "--store", "sqlite", "--plugin", "blocker:Blocker")
+    server = start_server(*options, config="[supervision]\nintensity = 1000\n", python_path=tmp_path)
+    inbox.wait_for("READY=1")
+    (tmp_path / "block").touch()
+    until(lambda: "its hub has not run for" in server.output, "no worker process is found blocked")
+    (tmp_path / "block").unlink()
+    until(lambda: "serves again" in server.output, "it is not started again")
+    assert "in wait" in server.output
+    assert "Fatal Python error: Aborted" in server.output
+    assert "has ended with SIGABRT" in server.output
+
+
+@pytest.mark.skipif(REDIS is None, reason="there is no redis-server")
+def test_a_blocked_plugin_host_reports_it_and_shows_where_when_it_is_aborted(tmp_path: Path) -> None:
+    (tmp_path / "blocker.py").write_text(BLOCKER.format(folder=str(tmp_path)))
+    with contextlib.ExitStack() as stack:
+        redis = RedisProcess(tmp_path)
+        redis.start()
+        stack.callback(redis.kill)
+        command = [
+            *(sys.executable, "-m", "chargehand", "plugin-host"),
+            "blocker:Blocker",
+            "--redis",
+            redis.url,
+        ]
+        host = WorkerProcess(tmp_path, command)
+        stack.callback(host.close)
+        host.wait_ready()
+        (tmp_path / "block").touch()
+        until(lambda: "the hub has been blocked for" in host.output, "no report")
+        host.process.send_signal(signal.SIGABRT)
+        assert host.process.wait(60) == -signal.SIGABRT
+        assert "Fatal Python error: Aborted" in host.output
+        assert "in wait" in host.output
 
 
 def status_of(server: Server, name: str) -> int:
