@@ -1,6 +1,6 @@
 """`make killtest`: the server is killed again and again, and no acknowledged message may be lost.
 
-    python bench/killtest [--messages 100000] [--kills 100] [--charge-points 50] [--seed 1] [--plant FAULT]
+    python bench/killtest [--messages 100000] [--kills 100] [--charge-points 50] [--seed 1] [--plant FAULT …]
         [--store sqlite|postgresql|postgresql://…] [--store-kills 0] [--workers 1] [--nodes 1]
         [--ocpp 1.6|2.0.1] [--crashes 100] [--keep FOLDER]
 
@@ -42,7 +42,7 @@ from urllib.parse import urlsplit
 
 import click
 import gevent
-from checks import PLANTS, Kept, Row, check, dump, plant
+from checks import PLANTS, TOLD, Kept, Row, check, dump, plant
 from delivered import Consumer, expected, faults_of, missing, out_of_order
 from fleet import FLEETS, Log
 from gevent import subprocess as gevent_subprocess
@@ -359,7 +359,13 @@ def waited_for(where: str, consumer: Consumer, server: Servers) -> set[Row]:
 @click.option("--kills", default=100, show_default=True, help="How often the server is killed.")
 @click.option("--charge-points", default=50, show_default=True)
 @click.option("--seed", default=1, show_default=True)
-@click.option("--plant", "fault", type=click.Choice(list(PLANTS)), help="A fault that must be found.")
+@click.option(
+    "--plant",
+    "plants",
+    multiple=True,
+    type=click.Choice(list(PLANTS)),
+    help="A fault that must be found; repeatable, each is looked for alone.",
+)
 @click.option(
     "--store", default="sqlite", show_default=True, help="sqlite, postgresql, or a URL of an empty database."
 )
@@ -382,7 +388,7 @@ def main(  # noqa: C901 - the whole run, in its order
     kills: int,
     charge_points: int,
     seed: int,
-    fault: str | None,
+    plants: tuple[str, ...],
     store: str,
     store_kills: int,
     workers: int,
@@ -435,10 +441,11 @@ def main(  # noqa: C901 - the whole run, in its order
         )
         log, server, wanted = run(data, store, where, *settings, stack)
         noted = consumer.noted()
-        if fault:
-            plant(where, fault)
+        for one in TOLD.intersection(plants):
+            plant(where, one)
         told = server.energies() if log.energies else {}
         counts, faults = check(log, where, told)
+        planted = {one: faults if one in TOLD else check(log, where, told, one)[1] for one in plants}
         faults += faults_of(noted, wanted)
         faults += out_of_order(noted, log)
         if keep is not None:
@@ -467,9 +474,17 @@ def main(  # noqa: C901 - the whole run, in its order
     }
     for name, value in rows.items():
         click.echo(f"{name:28} {value}")
+    show(faults)
+    for name, lines in planted.items():
+        click.echo(f"with {name}")
+        show(lines)
+    sys.exit(any([faults, *planted.values()]))
+
+
+def show(faults: list[str]) -> None:
+    """Print the first of the faults."""
     for one in faults[:FAULTS_SHOWN]:
         click.echo(f"FAULT {one}")
-    sys.exit(bool(faults))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from fleet import Event, Log
@@ -28,10 +28,15 @@ def opened(where: str) -> Iterator[Any]:
 
 
 class Kept:
-    """Contents of the store: rows, messages in the spool that wait for the back office, and dead letters."""
+    """Contents of the store: rows, messages in the spool that wait for the back office, and dead letters.
 
-    def __init__(self, where: str) -> None:
+    With a fault of `PLANTS` in them, of which nothing stays in the database.
+    """
+
+    def __init__(self, where: str, fault: str | None = None) -> None:
         with opened(where) as file:
+            if fault is not None:
+                file.execute(PLANTS[fault])
             self.integrity = "ok"
             if "://" not in where:
                 self.integrity = file.execute("PRAGMA integrity_check").fetchone()[0]
@@ -72,6 +77,7 @@ class Kept:
                 "SELECT charge_point, action, unique_id, why FROM spool WHERE aside = 1 "
                 "UNION ALL SELECT charge_point, kind, event, why FROM event_dead_letters"
             ).fetchall()
+            file.rollback()
 
     def in_spool(self) -> set[Row]:
         """Rows of the spool in the form of the log."""
@@ -116,9 +122,14 @@ def event_of(charge_point: str, payload: dict[str, Any]) -> Event:
     return charge_point, payload["transactionInfo"]["transactionId"], payload["seqNo"]
 
 
-def check(log: Log, where: str, told: dict[tuple[str, str], Any]) -> tuple[dict[str, int], list[str]]:
-    """Compare log, database and the energies that the server told; return counts, and a line for every fault."""
-    kept = Kept(where)
+def check(
+    log: Log, where: str, told: dict[tuple[str, str], Any], fault: str | None = None
+) -> tuple[dict[str, int], list[str]]:
+    """Compare log, database and the energies that the server told; return counts, and a line for every fault.
+
+    With a planted fault these are its counts and lines.
+    """
+    kept = Kept(where, fault)
     spooled = kept.in_spool()
     by_id = {row[0]: row for row in kept.transactions}
     faults = [] if kept.integrity == "ok" else [f"integrity: {kept.integrity}"]
@@ -253,8 +264,11 @@ PLANTS = {
 }
 """Faults to plant in the database before it is looked at: each must be found."""
 
+TOLD: Final = frozenset({"change-energy"})
+"""Those that the server has to tell of. They stay in the database."""
+
 
 def plant(where: str, fault: str) -> None:
-    """Plant a fault in the database that the checks must find."""
+    """Plant a fault in the database for good."""
     with opened(where) as file:
         file.execute(PLANTS[fault])
