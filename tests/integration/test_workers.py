@@ -37,6 +37,12 @@ class Spinning(Plugin):
 """
 
 
+@pytest.fixture(scope="module")
+def two(start_module_server: StartServer) -> Server:
+    """Server with two worker processes, for tests that leave them as they are."""
+    return start_module_server(*TWO)
+
+
 def workers_of(server: Server) -> dict[int, dict[str, Any]]:
     """Return the worker processes by number, as one of them reports all."""
     rows = server.ask("GET", "/api/v1/supervision").json["workers"]
@@ -153,15 +159,14 @@ def test_both_serve_and_one_that_is_killed_comes_back_while_the_other_goes_on(
     assert "last exit: SIGKILL" in shown
 
 
-def test_a_start_that_comes_again_has_its_number_wherever_it_comes(start_server: StartServer) -> None:
-    server = start_server(*TWO)
-    with ChargingClient(server, "CP1") as car:
+def test_a_start_that_comes_again_has_its_number_wherever_it_comes(two: Server) -> None:
+    with ChargingClient(two, "AGAIN") as car:
         given = set()
         for _ in range(12):  # to one worker all the time only once in two thousand
             given.add(car.call("StartTransaction", START)["transactionId"])
             car.come_again()
     assert len(given) == 1
-    assert in_file(server, "SELECT count(*) FROM transactions") == [(1,)]
+    assert in_file(two, "SELECT count(*) FROM transactions WHERE charge_point = 'AGAIN'") == [(1,)]
 
 
 def test_and_with_postgresql(start_server: StartServer, postgres: PostgresProcess) -> None:
@@ -175,11 +180,10 @@ def test_and_with_postgresql(start_server: StartServer, postgres: PostgresProces
     assert len(given) == 1
 
 
-def test_a_tag_that_one_was_told_of_is_known_to_the_other(start_server: StartServer) -> None:
-    server = start_server(*TWO)
-    told = server.ask("PUT", "/api/v1/tags/T9", {"status": "Blocked"})
+def test_a_tag_that_one_was_told_of_is_known_to_the_other(two: Server) -> None:
+    told = two.ask("PUT", "/api/v1/tags/T9", {"status": "Blocked"})
     assert told.status in {200, 201}, told
-    cars = [ChargingClient(server, f"CP{number}") for number in range(12)]
+    cars = [ChargingClient(two, f"TAG{number}") for number in range(12)]
 
     def verdicts() -> bool:
         answers = [car.call("Authorize", {"idTag": "T9"})["idTagInfo"]["status"] for car in cars]
@@ -192,12 +196,11 @@ def test_a_tag_that_one_was_told_of_is_known_to_the_other(start_server: StartSer
             car.raw.socket.close()
 
 
-def test_commands_of_2_0_1_are_sent_by_whichever_process(start_server: StartServer) -> None:
-    server = start_server(*TWO)
+def test_commands_of_2_0_1_are_sent_by_whichever_process(two: Server) -> None:
     with contextlib.ExitStack() as stations:
         for number in range(6):
-            name = f"CP{number}"
-            raw = stations.enter_context(RawSocket(f"{server.ws}/{name}"))
+            name = f"OF201-{number}"
+            raw = stations.enter_context(RawSocket(f"{two.ws}/{name}"))
             assert raw.handshake(raw.path, "Sec-WebSocket-Protocol: ocpp2.0.1").status == 101
             boot = {"chargingStation": {"model": "M", "vendorName": "V"}, "reason": "PowerUp"}
             assert raw.call("BootNotification", boot)[0] == 3
@@ -213,14 +216,14 @@ def test_commands_of_2_0_1_are_sent_by_whichever_process(start_server: StartServ
             path = f"/api/v1/charge-points/{name}"
             wanted = {"getVariableData": [{"component": {"name": "C"}, "variable": {"name": "V"}}]}
             query = "wait=0"
-            told = server.ask("POST", f"{path}/commands/GetVariables?{query}", wanted)
+            told = two.ask("POST", f"{path}/commands/GetVariables?{query}", wanted)
             assert told.status == 202, told.text
             _, unique_id, action, _ = json.loads(raw.text())
             assert action == "GetVariables"
             raw.send(json.dumps([4, unique_id, "InternalError", "", {}]))
-            found = server.ask("GET", f"/api/v1/transactions?charge_point={name}").json["transactions"]
+            found = two.ask("GET", f"/api/v1/transactions?charge_point={name}").json["transactions"]
             stop = {"transaction_id": found[0]["transaction_id"]}
-            told = server.ask("POST", f"{path}/verbs/stop_charging?{query}", stop)
+            told = two.ask("POST", f"{path}/verbs/stop_charging?{query}", stop)
             assert told.status == 202, told.text
             assert json.loads(raw.text())[2:] == ["RequestStopTransaction", {"transactionId": f"tx-{number}"}]
 
@@ -243,15 +246,12 @@ def test_a_stop_is_in_order_and_leaves_no_process(start_server: StartServer, num
     assert "Traceback" not in server.output
 
 
-def test_a_login_at_the_page_counts_at_every_worker_at_once_until_it_is_left(
-    start_server: StartServer,
-) -> None:
-    server = start_server(*TWO)
+def test_a_login_at_the_page_counts_at_every_worker_at_once_until_it_is_left(two: Server) -> None:
     page = {"X-Chargehand-Page": "1"}
 
     def ask(method: str, path: str, body: str | None = None, **headers: str) -> http.client.HTTPResponse:
         with contextlib.closing(
-            http.client.HTTPConnection(urlsplit(server.http).netloc, timeout=60)
+            http.client.HTTPConnection(urlsplit(two.http).netloc, timeout=60)
         ) as connection:
             connection.request(method, path, body, page | headers)
             answer = connection.getresponse()
@@ -259,7 +259,7 @@ def test_a_login_at_the_page_counts_at_every_worker_at_once_until_it_is_left(
             return answer
 
     for _ in range(5):
-        entered = ask("POST", "/api/v1/login", json.dumps({"token": server.token}))
+        entered = ask("POST", "/api/v1/login", json.dumps({"token": two.token}))
         cookie = (entered.getheader("Set-Cookie") or "").partition(";")[0]
         # Each is another connection, which the kernel gives to one of the two.
         assert [ask("GET", "/api/v1/charge-points", Cookie=cookie).status for _ in range(6)] == [200] * 6
