@@ -26,7 +26,7 @@ from .conftest import ON_EACH_TRANSPORT, StartServer
 from .process import kill
 from .server import Finished, Server, chargehand
 
-pytestmark = [pytest.mark.slow, ON_EACH_TRANSPORT]
+pytestmark = pytest.mark.slow
 
 PASSPHRASE = "a long passphrase"
 TIMEOUT_S = 60.0
@@ -120,6 +120,7 @@ def serial(charge_point: Any) -> str:
     return f"{x509.load_pem_x509_certificate(own.encode()).serial_number:x}"
 
 
+@ON_EACH_TRANSPORT  # it serves the certificate; the rest is the same on both
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_certificate_is_asked_for_installed_shown_renewed_and_revoked(
     setting: Setting, version: str

@@ -50,7 +50,7 @@ def examples(number: int) -> settings:
     )
 
 
-EXAMPLES = {"v16": examples(50), "v201": examples(30)}
+EXAMPLES = {"v16": examples(30), "v201": examples(20)}
 RECEIVED_AT = dt.datetime(2026, 5, 4, tzinfo=dt.UTC)
 UNTYPED = msgspec.json.Decoder(float_hook=Decimal)
 ENCODER = msgspec.json.Encoder(decimal_format="number")
