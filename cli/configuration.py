@@ -25,7 +25,7 @@ def read_settings(
 ) -> Settings:
     """Read them; `overrides` map `section.key` to a value, None is not given. Raises `CommandMisused`.
 
-    With `serves`, settings that would let strangers in by accident are refused too.
+    With `serves`, settings that would let strangers in by accident, or cannot be served together, are refused too.
     """
     try:
         return load(config, overrides=overrides, program_defaults=PROGRAM_DEFAULTS, serves=serves)

@@ -41,7 +41,7 @@ GROUP = re.compile(r"[A-Za-z0-9_-]+")
 
 def work(config: str | None, plugin: str, *, redis: str | None, group: str, concurrency: int | None) -> int:
     """Run a plugin host until a signal comes; return the exit status. Raises `CommandFailed`."""
-    settings = read_settings(config, {"redis.url": redis, "store": "memory"})  # a plugin host stores nothing
+    settings = read_settings(config, {"redis.url": redis})
     if not settings.redis.url:
         raise CommandMisused("no Redis is given", "give --redis URL, or set redis.url as the nodes have it")
     if not GROUP.fullmatch(group):

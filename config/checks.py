@@ -12,8 +12,11 @@ from .schema import Fault, plain, read
 from .settings import Settings
 
 
-def conflicts(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
-    """Faults between settings, each with the other settings (`section.key`) that take part in it."""
+def conflicts(settings: Settings, *, serves: bool = True) -> Iterator[tuple[Fault, tuple[str, ...]]]:
+    """Faults between settings, each with the other settings (`section.key`) that take part in it.
+
+    Without `serves` those are left out that only matter to who serves: `serve` may have the rest on its command line.
+    """
     supervision = settings.supervision
     yield from _tls(settings)
     yield from _proxy(settings)
@@ -26,7 +29,8 @@ def conflicts(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
             read_key(password)
         except InvalidKey as error:
             yield (("auth", "credentials", charge_point), str(error)), ()
-    yield from _shared(settings)
+    if serves:
+        yield from _shared(settings)
     taken: dict[tuple[str, int], str] = {}
     for key, host, port in _listeners(settings):
         first = taken.setdefault((host, port), key)

@@ -43,7 +43,7 @@ def load(
 ) -> Settings:
     """Read the settings; raises `ConfigError` with all faults.
 
-    With `serves`, an unprotected exposure is a fault too.
+    With `serves`, an unprotected exposure, and a store that the processes cannot share, are faults too.
 
     `path` names the TOML file; without it `CHARGEHAND_CONFIG` does, and without that no file is read.
     `overrides` (the command line) and `program_defaults` map `section.key` to a value; None is not given.
@@ -147,7 +147,7 @@ class _Layers:
         if settings:
             faults += [
                 fault
-                for fault, others in conflicts(settings)
+                for fault, others in conflicts(settings, serves=serves)
                 if not faulty.intersection({".".join(fault[0]), *others})
             ]
         self.errors += [self._line(path, text) for path, text in faults]
