@@ -279,6 +279,12 @@ class SessionSettings(Section):
     effect_timeout_s: float = setting(
         300.0, "Default seconds to wait for the effect of a command after its final state.", above=0
     )
+    tickets_kept: int = setting(
+        10_000,
+        "Commands whose tickets are kept to be looked at, some 0.8 KiB each; for a further one the oldest that has "
+        "ended is forgotten.",
+        least=1,
+    )
     clock_tolerance_s: float = setting(
         600.0,
         "Seconds by which a charge point's clock may be slow. Of several commands with its tag, a StartTransaction is "

@@ -111,7 +111,7 @@ class Parts:
         self.timers = HubTimers(clock)
         self.router = Router()
         self.directory = Directory()
-        self.registry = TicketRegistry(os.urandom(4).hex())
+        self.registry = TicketRegistry(os.urandom(4).hex(), settings.sessions.tickets_kept)
         self.pool = Pool()
         self.meter = SessionMeter(self._versions.values())
         self.connections: set[Any] = set()  # from the end of their handshake

@@ -113,7 +113,7 @@ class Stage(PluginSystem):
         self._limits = CommandDefaults(
             command_timeout_s, defaults.command_expires_s, defaults.effect_timeout_s
         )
-        self._tickets = TicketRegistry("stage")
+        self._tickets = TicketRegistry("stage", defaults.tickets_kept)
         self._scheduler = Scheduler()
         self._router = Router()
         self.timers = Timers(self.clock)

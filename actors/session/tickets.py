@@ -196,7 +196,7 @@ class Ticket(Generic[R]):
         self.persisted: Any = None
         self.mark: Any = None  # the receipt of its mark as sent, and until when it is waited for
         self.mark_due = 0.0
-        self._waiters: list[Callable[[], None]] = []
+        self._waiters: list[Callable[[], None]] | None = []  # None once it is settled
         self._home = home
         self._cancel = cancel
 
@@ -226,7 +226,10 @@ class Ticket(Generic[R]):
         Any greenlet or native thread may wait. Raises `HubBlocked`, a `TimeoutError`, in another thread than the hub's
         if the hub hangs.
         """
-        return self.settled or wait_until(lambda: self.settled, self._waiters, timeout_s, self._home)
+        waiters = self._waiters
+        if waiters is None or self.settled:
+            return True
+        return wait_until(lambda: self.settled, waiters, timeout_s, self._home)
 
     def result(self, timeout_s: float | None = None) -> R:
         """Wait for the end and return the response; there is always an end, as every command has a time limit.
@@ -244,14 +247,15 @@ class Ticket(Generic[R]):
 
     def cancel(self) -> None:
         """Cancel the command, unless it is on the wire already."""
-        if self._cancel is not None and self.state in OPEN:
-            self._cancel(self)
+        cancel = self._cancel
+        if cancel is not None and self.state in OPEN:
+            cancel(self)
 
     # -- For the session and the system ------------------------------------------------------------
 
     def when_settled(self, callback: Callable[[], None]) -> None:
         """Call back in the hub when the ticket is settled; at once if it is."""
-        if self.settled:
+        if self._waiters is None or self.settled:
             callback()
         else:
             self._waiters.append(callback)
@@ -311,7 +315,9 @@ class Ticket(Generic[R]):
         return True
 
     def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
+        waiters = self._waiters or ()
+        # It is kept, with thousands of others, for those who look: what a settled one needs no more is given up.
+        self._waiters, self._cancel, self.mark_due = None, None, 0.0
         for wake in waiters:
             wake()
 
@@ -320,9 +326,9 @@ class Ticket(Generic[R]):
 
 
 class TicketRegistry:
-    """Registry of tickets by id: all open ones, and the last `keep` that were made."""
+    """Registry of tickets by id: all open ones, and the last `keep` that were made (`sessions.tickets_kept`)."""
 
-    def __init__(self, prefix: str, keep: int = 10_000) -> None:
+    def __init__(self, prefix: str, keep: int) -> None:
         self._prefix = prefix
         self._keep = keep
         self._numbers = itertools.count(1)

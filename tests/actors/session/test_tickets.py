@@ -253,7 +253,7 @@ def registry_of(count, keep=10):
 
 
 def test_ids_are_never_given_twice():
-    registry = TicketRegistry("run")
+    registry = TicketRegistry("run", keep=10)
     assert len({registry.new_id() for _ in range(100)}) == 100
     assert registry.new_id().startswith("run-")
 
