@@ -319,7 +319,7 @@ def asks_server(command: Callable[..., Any]) -> Callable[..., Any]:
         times: str | None,
         **options: Any,
     ) -> Any:
-        settings = read_settings(config, {"data": data, "cli.times": times})
+        settings = read_settings(config, {"data": data, "cli.times": times}, stores=False)
         shows_times(settings)
         return command(Api.of(settings, url=url, token=token), **options)
 

@@ -53,7 +53,7 @@ def init(
     The passphrase is that of the settings: the variable CHARGEHAND_CA__PASSPHRASE, or a file.
     """
     given = {"ca.folder": folder, "ca.passphrase_file": passphrase_file}
-    settings = read_settings(config, given).ca
+    settings = read_settings(config, given, stores=False).ca
     if not settings.folder:
         raise CommandMisused("no folder is given for the authority", "give --folder, or set ca.folder")
     try:

@@ -32,7 +32,7 @@ def charge_points_like(context: click.Context, _: click.Parameter, incomplete: s
     given: Mapping[str, Any] = context.params
     try:
         api = Api.of(
-            read_settings(given.get("config"), {"data": given.get("data")}),
+            read_settings(given.get("config"), {"data": given.get("data")}, stores=False),
             url=given.get("url"),
             token=given.get("token"),
         )

@@ -21,14 +21,21 @@ if TYPE_CHECKING:
 
 
 def read_settings(
-    config: str | None, overrides: Mapping[str, object] | None = None, *, serves: bool = False
+    config: str | None,
+    overrides: Mapping[str, object] | None = None,
+    *,
+    serves: bool = False,
+    stores: bool = True,
 ) -> Settings:
     """Read them; `overrides` map `section.key` to a value, None is not given. Raises `CommandMisused`.
 
-    With `serves`, settings that would let strangers in by accident, or cannot be served together, are refused too.
+    With `serves`, settings that would let strangers in by accident are refused too. A command that opens no store says
+    so (`stores`): what `serve` has on its command line may be missing then.
     """
     try:
-        return load(config, overrides=overrides, program_defaults=PROGRAM_DEFAULTS, serves=serves)
+        return load(
+            config, overrides=overrides, program_defaults=PROGRAM_DEFAULTS, serves=serves, stores=stores
+        )
     except ConfigError as error:
         raise unusable(error) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import re
@@ -41,7 +42,7 @@ GROUP = re.compile(r"[A-Za-z0-9_-]+")
 
 def work(config: str | None, plugin: str, *, redis: str | None, group: str, concurrency: int | None) -> int:
     """Run a plugin host until a signal comes; return the exit status. Raises `CommandFailed`."""
-    settings = read_settings(config, {"redis.url": redis})
+    settings = read_settings(config, {"redis.url": redis}, stores=False)
     if not settings.redis.url:
         raise CommandMisused("no Redis is given", "give --redis URL, or set redis.url as the nodes have it")
     if not GROUP.fullmatch(group):
@@ -117,23 +118,22 @@ def _run(host: PluginHost, client: Client, name: str, watchdog: Watchdog | None)
             "see whether Redis answers at that URL; the traceback is in the log",
         ) from error
     tune_collector()
-    if watchdog is not None:
-        watchdog.start()
-    click.echo(f"plugin host {host.name}, group {host.group}")
-    click.echo("ready")
-    manager.ready()
-    try:
-        host.wait()
-    except PluginHostFailed as error:
-        logger.critical("the plugin host failed: %s", error)
-        return FAILED
-    finally:
-        manager.stopping()
+    with contextlib.ExitStack() as ends:
+        ends.callback(manager.close)
+        ends.callback(client.stop)
+        ends.callback(host.stop)
         if watchdog is not None:
-            watchdog.stop()
-        host.stop()
-        client.stop()
-        manager.close()
+            watchdog.start()
+            ends.callback(watchdog.stop)
+        ends.callback(manager.stopping)
+        click.echo(f"plugin host {host.name}, group {host.group}")
+        click.echo("ready")
+        manager.ready()
+        try:
+            host.wait()
+        except PluginHostFailed as error:
+            logger.critical("the plugin host failed: %s", error)
+            return FAILED
     logger.info("stopped")
     return 0
 

@@ -326,7 +326,7 @@ def simulate(
     With --stations it is a fleet of them, CP-0001 and so on, with drivers that come and go.
     """
     _check(charge_point, visit["ocpp"], visit["misbehaviour"], fleet=stations is not None)
-    settings = read_settings(config, {"data": data})
+    settings = read_settings(config, {"data": data}, stores=False)
     address_ = url or address(settings)
     if stations is None:
         key = _key(settings, charge_point, password)

@@ -115,7 +115,7 @@ def stress(
     Latencies count from when a message is due. The exit status is 1 if a message was refused or not answered, or a
     connection was refused or lost.
     """
-    url = url or address(read_settings(config, {"data": data}))
+    url = url or address(read_settings(config, {"data": data}, stores=False))
     make_room(load["connections"], "-c")
     with ExitStack() as undo:
         made = Load(

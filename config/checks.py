@@ -12,10 +12,10 @@ from .schema import Fault, plain, read
 from .settings import Settings
 
 
-def conflicts(settings: Settings, *, serves: bool = True) -> Iterator[tuple[Fault, tuple[str, ...]]]:
+def conflicts(settings: Settings, *, stores: bool = True) -> Iterator[tuple[Fault, tuple[str, ...]]]:
     """Faults between settings, each with the other settings (`section.key`) that take part in it.
 
-    Without `serves` those are left out that only matter to who serves: `serve` may have the rest on its command line.
+    Without `stores` those of the store and who shares it are left out.
     """
     supervision = settings.supervision
     yield from _tls(settings)
@@ -29,7 +29,7 @@ def conflicts(settings: Settings, *, serves: bool = True) -> Iterator[tuple[Faul
             read_key(password)
         except InvalidKey as error:
             yield (("auth", "credentials", charge_point), str(error)), ()
-    if serves:
+    if stores:
         yield from _shared(settings)
     taken: dict[tuple[str, int], str] = {}
     for key, host, port in _listeners(settings):

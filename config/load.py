@@ -40,10 +40,12 @@ def load(
     overrides: Mapping[str, object] | None = None,
     program_defaults: Mapping[str, object] | None = None,
     serves: bool = False,
+    stores: bool = True,
 ) -> Settings:
     """Read the settings; raises `ConfigError` with all faults.
 
-    With `serves`, an unprotected exposure, and a store that the processes cannot share, are faults too.
+    With `serves`, an unprotected exposure is a fault too. Without `stores` a store that the processes cannot share is
+    none: for who opens no store, as the rest may be on the command line of who does.
 
     `path` names the TOML file; without it `CHARGEHAND_CONFIG` does, and without that no file is read.
     `overrides` (the command line) and `program_defaults` map `section.key` to a value; None is not given.
@@ -56,7 +58,7 @@ def load(
         layers.add(_read_file(Path(file)), f"in {file}")
     layers.add_environment(environ)
     layers.add_flat(overrides or {}, "on the command line")
-    return layers.settings(serves=serves)
+    return layers.settings(serves=serves, stores=stores)
 
 
 def settings_names() -> dict[str, Any]:
@@ -138,7 +140,7 @@ class _Layers:
             else:
                 self.put(name, value, f"from {variable}")
 
-    def settings(self, *, serves: bool) -> Settings:
+    def settings(self, *, serves: bool, stores: bool) -> Settings:
         settings, faults = read(self.data)
         if faults:
             # The rest is checked as if each faulty setting had its default, so that one run tells everything.
@@ -147,7 +149,7 @@ class _Layers:
         if settings:
             faults += [
                 fault
-                for fault, others in conflicts(settings, serves=serves)
+                for fault, others in conflicts(settings, stores=stores)
                 if not faulty.intersection({".".join(fault[0]), *others})
             ]
         self.errors += [self._line(path, text) for path, text in faults]

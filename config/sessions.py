@@ -281,9 +281,9 @@ class SessionSettings(Section):
     )
     tickets_kept: int = setting(
         10_000,
-        "Commands whose tickets are kept to be looked at, some 0.8 KiB each; for a further one the oldest that has "
-        "ended is forgotten.",
-        least=1,
+        "Commands whose tickets are kept, some 0.8 KiB each; for a further one the oldest that has ended is forgotten. "
+        "A node that is asked again to send a command knows by its ticket that it has done so.",
+        least=500,
     )
     clock_tolerance_s: float = setting(
         600.0,

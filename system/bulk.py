@@ -316,7 +316,7 @@ class Bulk:
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []
-        for wake in waiters:
+        for wake in tuple(waiters):  # a thread that gives up takes itself out of the list
             wake()
 
     def __repr__(self) -> str:

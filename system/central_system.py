@@ -297,7 +297,7 @@ class CentralSystem(PluginSystem):
     def _note_stopped(self) -> None:
         self._has_stopped = True
         waiters, self._waiters = self._waiters, []
-        for wake in waiters:
+        for wake in tuple(waiters):  # a thread that gives up takes itself out of the list
             wake()
 
     def wait(self, timeout_s: float | None = None) -> bool:

@@ -52,7 +52,7 @@ def settings_of(service):
         return load(
             FOLDER / "chargehand.toml", environ=environ, program_defaults=PROGRAM_DEFAULTS, serves=True
         )
-    return load(environ=environ, overrides={"store": "memory"})  # as a plugin host reads them
+    return load(environ=environ, program_defaults=PROGRAM_DEFAULTS, stores=False)  # as a plugin host does
 
 
 def test_the_settings_of_the_server_can_be_used():

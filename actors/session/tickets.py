@@ -315,7 +315,7 @@ class Ticket(Generic[R]):
         return True
 
     def _wake(self) -> None:
-        waiters = self._waiters or ()
+        waiters = tuple(self._waiters or ())  # a thread that gives up takes itself out of the list
         # It is kept, with thousands of others, for those who look: what a settled one needs no more is given up.
         self._waiters, self._cancel, self.mark_due = None, None, 0.0
         for wake in waiters:

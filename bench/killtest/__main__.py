@@ -441,11 +441,9 @@ def main(  # noqa: C901 - the whole run, in its order
         )
         log, server, wanted = run(data, store, where, *settings, stack)
         noted = consumer.noted()
-        for one in TOLD.intersection(plants):
-            plant(where, one)
         told = server.energies() if log.energies else {}
         counts, faults = check(log, where, told)
-        planted = {one: faults if one in TOLD else check(log, where, told, one)[1] for one in plants}
+        planted = found_with(plants, log, where, told, server)
         faults += faults_of(noted, wanted)
         faults += out_of_order(noted, log)
         if keep is not None:
@@ -479,6 +477,21 @@ def main(  # noqa: C901 - the whole run, in its order
         click.echo(f"with {name}")
         show(lines)
     sys.exit(any([faults, *planted.values()]))
+
+
+def found_with(
+    plants: tuple[str, ...], log: Log, where: str, told: dict[tuple[str, str], Any], server: Servers
+) -> dict[str, list[str]]:
+    """Plant one fault after the other, and return what is found with each of them alone, and not without it."""
+    without, found = set(check(log, where, told)[1]), {}
+    for one in sorted(plants, key=TOLD.__contains__):  # those stay, so they are the last
+        if one in TOLD:
+            plant(where, one)
+            lines = check(log, where, server.energies())[1]
+        else:
+            lines = check(log, where, told, one)[1]
+        found[one] = [line for line in lines if line not in without]
+    return found
 
 
 def show(faults: list[str]) -> None:

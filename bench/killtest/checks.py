@@ -265,7 +265,7 @@ PLANTS = {
 """Faults to plant in the database before it is looked at: each must be found."""
 
 TOLD: Final = frozenset({"change-energy"})
-"""Faults that the server has to tell of. They stay in the database."""
+"""Faults that the server has to tell of; one of them at most, for they stay in the database."""
 
 
 def plant(where: str, fault: str) -> None:

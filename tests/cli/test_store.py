@@ -209,3 +209,23 @@ def test_a_disk_that_is_full_here_leaves_nothing_behind(backup, monkeypatch):
 def test_a_folder_that_is_not_there_is_status_2(stub, backup):
     assert backup("nowhere/copy").exit_code == 2
     assert stub.requests == []
+
+
+@pytest.mark.parametrize("command", [["restore", "{file}"], ["import-steve", "{file}"], ["upgrade-store"]])
+def test_a_command_that_writes_takes_no_other_store_than_the_nodes_share(tmp_path, command):
+    file, config = tmp_path / "file", tmp_path / "chargehand.toml"
+    file.write_bytes(b"")
+    config.write_text("[redis]\nurl = 'redis://127.0.0.1'\n")  # `serve` has --store on its command line
+    given = [word.format(file=file) for word in command]
+    done = CliRunner().invoke(main, [*given, "--config", str(config), "--data", str(tmp_path / "data")])
+    assert done.exit_code == 2, done.output
+    assert "nodes share their store" in done.output
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_command_that_asks_a_server_needs_no_store(tmp_path):
+    config = tmp_path / "chargehand.toml"
+    config.write_text("[http]\nport = 9\n[redis]\nurl = 'redis://127.0.0.1'\n")
+    done = CliRunner().invoke(main, ["cluster", "--config", str(config), "--data", str(tmp_path)])
+    assert "nodes share their store" not in done.output
+    assert "no answer from a server" in done.output

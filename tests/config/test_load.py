@@ -166,13 +166,14 @@ def test_what_would_let_strangers_in_is_told_together_with_everything_else(file)
     load(file('host = "0.0.0.0"\n'), environ={})
 
 
-def test_a_store_to_share_is_asked_of_those_who_serve_alone(file):
+def test_who_opens_no_store_need_not_know_which_one_is_shared(file):
     # `serve` may have --store and --workers on its command line, of which another command knows nothing.
     path = file("workers = 2\n[redis]\nurl = 'redis://127.0.0.1'\n")
-    (told,) = errors(path, program_defaults=PROGRAM_DEFAULTS, serves=True)
+    (told,) = errors(path, program_defaults=PROGRAM_DEFAULTS)
     assert told.startswith("store: must be")
-    assert load(path, environ={}, program_defaults=PROGRAM_DEFAULTS).redis.url
-    assert load(path, environ={}).store == "memory"
+    assert load(path, environ={}, program_defaults=PROGRAM_DEFAULTS, stores=False).redis.url
+    (told,) = errors(path)
+    assert told.startswith("workers: several share no memory")
 
 
 def test_who_may_connect_is_not_judged_by_credentials_that_cannot_be_read(file):

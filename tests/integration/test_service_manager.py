@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -99,6 +100,12 @@ def test_a_hub_that_is_blocked_sends_no_sign_of_life(
     inbox.wait_for("STOPPING=1")
 
 
+def aborted_in_wait(output: str) -> bool:
+    """Tell if the stacks at SIGABRT show the blocker; the report of the watchdog has another form and is not meant."""
+    stacks = output.partition("Fatal Python error: Aborted")[2]
+    return re.search(r'blocker\.py", line \d+ in wait$', stacks, re.MULTILINE) is not None
+
+
 def test_a_blocked_hub_that_is_aborted_shows_where(
     start_server: StartServer, inbox: Inbox, tmp_path: Path
 ) -> None:
@@ -108,8 +115,7 @@ def test_a_blocked_hub_that_is_aborted_shows_where(
     (tmp_path / "block").touch()
     until((tmp_path / "blocked").exists, "the hub is not blocked")
     assert server.signal_and_wait(signal.SIGABRT) == -signal.SIGABRT  # as systemd's watchdog does
-    assert "Fatal Python error: Aborted" in server.output
-    assert "in wait" in server.output
+    assert aborted_in_wait(server.output)
 
 
 def test_a_blocked_worker_process_is_ended_shows_where_and_serves_again(
@@ -124,8 +130,7 @@ def test_a_blocked_worker_process_is_ended_shows_where_and_serves_again(
     until(lambda: "its hub has not run for" in server.output, "no worker process is found blocked")
     (tmp_path / "block").unlink()
     until(lambda: "serves again" in server.output, "it is not started again")
-    assert "in wait" in server.output
-    assert "Fatal Python error: Aborted" in server.output
+    assert aborted_in_wait(server.output)
     assert "has ended with SIGABRT" in server.output
 
 
@@ -149,8 +154,7 @@ def test_a_blocked_plugin_host_reports_it_and_shows_where_when_it_is_aborted(tmp
         until(lambda: "the hub has been blocked for" in host.output, "no report")
         host.process.send_signal(signal.SIGABRT)
         assert host.process.wait(60) == -signal.SIGABRT
-        assert "Fatal Python error: Aborted" in host.output
-        assert "in wait" in host.output
+        assert aborted_in_wait(host.output)
 
 
 def status_of(server: Server, name: str) -> int:
