@@ -11,6 +11,7 @@ from chargehand import v16
 from chargehand.simulator import ChargePoint
 
 from .conftest import StartServer
+from .process import until
 from .server import Finished, Server, chargehand
 
 PROFILE = {
@@ -120,6 +121,8 @@ def test_a_remote_start_brings_its_profile_and_its_stop_ends_it(start_server: St
         asked = {"idTag": "T1", "connectorId": 1, "chargingProfile": PROFILE}
         reply = beside(server.command, "CP1", "RemoteStartTransaction", asked, until_effect=1)
         assert reply.json["effect"] == "done"
+        # The effect is known before its message is answered.
+        beside(until, lambda: charge_point.connectors[1].transaction is not None, "it has no answer")
         running = charge_point.connectors[1].transaction
         assert running is not None
         assert [row["transaction_id"] for row in rows(server, "profiles")] == [running.id]

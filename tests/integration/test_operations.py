@@ -107,7 +107,7 @@ def test_a_simulated_charge_point_stays_and_does_what_it_is_told(
     assert {"key": "MeterValueSampleInterval", "readonly": False, "value": "2"} in keys
     done = run(server, "send", "CP1", "Reset", '{"type": "Soft"}', "--until-effect")
     assert (done.status, json.loads(done.output)) == (0, {"status": "Accepted"})
-    assert kept.output.count("BootNotification") == 2
+    until(lambda: kept.output.count("BootNotification") == 2, "it has not said that it booted again")
 
     assert [row["id"] for row in json.loads(run(server, "charge-points", "--json").output)] == ["CP1"]
     assert "CP1" in run(server, "charge-points").output
