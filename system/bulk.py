@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import gevent
 from gevent.event import Event
 
-from ..actors.runtime.future import wait_until
+from ..actors.runtime.future import wait_until, wake_all
 from ..actors.session.tickets import TicketState
 from ..config.errors import ChargehandError
 from ..protocol.effects import Effect
@@ -316,8 +316,7 @@ class Bulk:
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []
-        for wake in tuple(waiters):  # a thread that gives up takes itself out of the list
-            wake()
+        wake_all(waiters)
 
     def __repr__(self) -> str:
         return f"<Bulk {self.id} {self.name}: {self._ended} of {self._total} ended>"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from ..actors.plugin.alerts import raise_alert
 from ..actors.plugin.plugin_system import PluginSystem
 from ..actors.runtime.cell import Cell, CellPhase, Exit
-from ..actors.runtime.future import wait_until
+from ..actors.runtime.future import wait_until, wake_all
 from ..actors.runtime.hub_view import from_any_thread, seen_from_here
 from ..actors.runtime.native_pool import in_hub
 from ..actors.runtime.threads import Inlet
@@ -297,8 +297,7 @@ class CentralSystem(PluginSystem):
     def _note_stopped(self) -> None:
         self._has_stopped = True
         waiters, self._waiters = self._waiters, []
-        for wake in tuple(waiters):  # a thread that gives up takes itself out of the list
-            wake()
+        wake_all(waiters)
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the system has stopped, in any greenlet or native thread; return false after `timeout_s`.

@@ -16,7 +16,7 @@ from gevent.exceptions import LoopExit
 from .threads import HubBlocked, inlet_of, native_lock, native_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from .threads import Inlet
@@ -72,6 +72,12 @@ def wait_until(
             with contextlib.suppress(ValueError):  # woken at this moment
                 wakers.remove(wake)
     return settled()
+
+
+def wake_all(wakers: Iterable[Callable[[], None]]) -> None:
+    """Wake those that `wait_until`. A thread that gives up meanwhile takes itself out of the list."""
+    for wake in tuple(wakers):
+        wake()
 
 
 def _wait_and_look(wait: Callable[[float | None], bool], timeout_s: float | None, home: Inlet) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from ...config.errors import ChargehandError
 from ...protocol.effects import Effect
-from ..runtime.future import wait_until
+from ..runtime.future import wait_until, wake_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -315,11 +315,10 @@ class Ticket(Generic[R]):
         return True
 
     def _wake(self) -> None:
-        waiters = tuple(self._waiters or ())  # a thread that gives up takes itself out of the list
+        waiters = self._waiters or ()
         # It is kept, with thousands of others, for those who look: what a settled one needs no more is given up.
         self._waiters, self._cancel, self.mark_due = None, None, 0.0
-        for wake in waiters:
-            wake()
+        wake_all(waiters)
 
     def __repr__(self) -> str:
         return f"<Ticket {self.id} {self.action} to {self.charge_point_id}: {self.state}>"

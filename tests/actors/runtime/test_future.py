@@ -6,7 +6,7 @@ import gevent
 import pykka
 import pytest
 
-from chargehand.actors.runtime.future import Future
+from chargehand.actors.runtime.future import Future, wake_all
 
 from ...hub import settle
 
@@ -157,3 +157,15 @@ def test_it_says_whether_there_is_a_result():
     failed = Future()
     failed.set_exception(failure())
     assert failed.done()
+
+
+def test_all_are_woken_although_one_gives_up_meanwhile():
+    wakers, woken = [], []
+
+    def gives_up():
+        wakers.remove(gives_up)
+        woken.append("first")
+
+    wakers += [gives_up, lambda: woken.append("second"), lambda: woken.append("third")]
+    wake_all(wakers)
+    assert woken == ["first", "second", "third"]
